@@ -1,0 +1,1 @@
+//! Password authentication, both sides of every exchange: pure, no I/O.

@@ -1,0 +1,1 @@
+//! The configuration: one source for parsing, checking, documenting and the schema.

@@ -1,0 +1,2 @@
+//! The Evenkeel program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The fair, budgeted asynchronous connection pool.

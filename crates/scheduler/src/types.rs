@@ -1,0 +1,263 @@
+//! The words in which caller and scheduler speak: ids, limits, requests, decisions.
+
+use std::time::Duration;
+
+/// A point in time: nanoseconds since an epoch of the caller's choosing. Never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(pub u64);
+
+/// A route: one (class, user, database) that shares the server's budget. Stale ids find nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// A class: a typed pool with a cap of its own inside the budget. `ClassId(0)` always exists and has no cap at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ClassId(pub u32);
+
+/// One server connection and the permit it holds, from the decision to open it until its socket is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl ConnId {
+    /// The slot's number, dense and small: an index into the caller's own table of connections.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// One waiter's place in its route's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl Ticket {
+    /// The place's number, dense and small: an index into the caller's own table of waiters.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// A fingerprint of session state (settings, character set). Equal keys mean: nothing has to be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct StateKey(pub u64);
+
+/// Where a waiter or a connection is at home (a runtime thread). A connection of the same home is preferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Home(pub u16);
+
+/// Which idle connection of a route is taken first (seeds/002).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reuse {
+    /// The one used last: the rest falls idle, so pools shrink, and the server's caches stay warm.
+    #[default]
+    MostRecent,
+    /// The one unused longest: all are used alike, so servers behind one address share evenly.
+    LeastRecent,
+}
+
+/// What holds for the whole server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// The most connections to the server, in every state from connecting to closing.
+    pub budget: u32,
+    /// The most connects under way at once.
+    pub connect_concurrency: u32,
+    /// The most waiters over all routes; one more is refused.
+    pub max_waiters: u32,
+    /// Which idle connection is taken first.
+    pub reuse: Reuse,
+    /// An idle connection of a route at or below its share may be taken from it only after this long.
+    pub reclaim_after: Duration,
+    /// A route keeps a slot at least this long, as a multiple of the measured connect time, before fairness moves it.
+    pub retention_connects: u32,
+    /// How long after a refusal (too many connections) the lowered budget is tried again; doubles up to 16 times this.
+    pub probe_after: Duration,
+}
+
+/// What holds for one class.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ClassLimits {
+    /// The most connections of all its routes together; `None`: only the budget limits it.
+    pub cap: Option<u32>,
+}
+
+/// What holds for one route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteLimits {
+    /// The class whose cap it counts against.
+    pub class: ClassId,
+    /// Its share of contended capacity relative to other routes; at least 1.
+    pub weight: u32,
+    /// Connections it gets before anyone gets more than theirs, while it has demand.
+    pub guarantee: u32,
+    /// The most connections it may hold; `None`: class and budget limit it.
+    pub cap: Option<u32>,
+    /// Idle connections kept open for it even without demand.
+    pub min_idle: u32,
+    /// The most waiters; `None`: only `Limits::max_waiters`.
+    pub max_waiters: Option<u32>,
+}
+
+/// How long connections live (design, section 5). Zero durations and counts are spelled `None`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recycling {
+    /// An idle connection beyond `min_idle` is closed after this long.
+    pub idle_timeout: Option<Duration>,
+    /// Any idle connection is closed after this long.
+    pub max_idle_timeout: Option<Duration>,
+    /// A connection is closed when this old, at its next detach or while idle. Jitter is rolled once at birth.
+    pub max_lifetime: Option<Duration>,
+    /// Up to this fraction of `max_lifetime` (0 to 0.5) is taken off at random, so that births together do not die together.
+    pub lifetime_jitter: f64,
+    /// A connection is closed after this many leases.
+    pub max_uses: Option<u64>,
+}
+
+/// What a client wants when it asks for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Its session state; a connection in the same state is preferred.
+    pub state: StateKey,
+    /// Its home; a connection of the same home is preferred when state does not decide.
+    pub home: Home,
+    /// When it gives up. The scheduler expires it then, in [`Scheduler::handle_time`](crate::Scheduler::handle_time).
+    pub deadline: Time,
+}
+
+/// The immediate answer to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attach {
+    /// Take this connection; it is in use from now on.
+    Granted(ConnId),
+    /// Wait: a [`Decision`] about this ticket will come, exactly one.
+    Queued(Ticket),
+    /// No.
+    Refused(Refusal),
+}
+
+/// Why a request was not even queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The route is not (any more) known.
+    #[error("no such route")]
+    UnknownRoute,
+    /// The route's queue is full.
+    #[error("too many clients wait for a connection of this user and database ({limit})")]
+    RouteQueueFull {
+        /// The limit that was met.
+        limit: u32,
+    },
+    /// The server's queue is full.
+    #[error("too many clients wait for a connection to this server ({limit})")]
+    QueueFull {
+        /// The limit that was met.
+        limit: u32,
+    },
+    /// The scheduler is draining: nobody new is served.
+    #[error("the pool is closing")]
+    Closing,
+}
+
+/// What the caller must carry out. Decisions come out in order from [`Scheduler::poll_decision`](crate::Scheduler::poll_decision).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Give this in-use connection to this waiter.
+    Grant {
+        /// The waiter.
+        ticket: Ticket,
+        /// The connection, in use by the waiter from now on.
+        conn: ConnId,
+    },
+    /// Open a connection for this route; its permit is taken. Report `handle_connected` or `handle_connect_failed`.
+    Open {
+        /// The new connection's id.
+        conn: ConnId,
+        /// The route to log in for.
+        route: RouteId,
+    },
+    /// Close this idle connection, then report `handle_closed`.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Tell this waiter that its time is up or its route is gone.
+    Expire {
+        /// The waiter.
+        ticket: Ticket,
+        /// Why.
+        reason: ExpireReason,
+    },
+}
+
+/// Why a connection is closed. The text is what logs and metrics show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Idle beyond `idle_timeout` and not needed for `min_idle`.
+    IdleTimeout,
+    /// Idle beyond `max_idle_timeout`.
+    MaxIdleTimeout,
+    /// Older than `max_lifetime`.
+    Lifetime,
+    /// Lent `max_uses` times.
+    Uses,
+    /// Its slot moves to another route with a better claim.
+    Reclaimed,
+    /// The budget, a cap or the route itself went away.
+    Shrunk,
+    /// The pool drains.
+    Draining,
+    /// A reconnect was asked for.
+    Reconnect,
+    /// The holder said that it must not be used again.
+    Unusable,
+    /// It failed a validation.
+    Invalid,
+}
+
+/// Why a waiter gets nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExpireReason {
+    /// Its deadline passed.
+    Deadline,
+    /// Its route was removed.
+    RouteGone,
+    /// The server refuses logins of this route (wrong password, no such database).
+    LoginRefused,
+    /// The pool drains.
+    Draining,
+}
+
+/// What becomes of a connection that its holder gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detach {
+    /// It may serve again; its session state is now this.
+    Keep(StateKey),
+    /// It must be closed; the holder closes it and then reports `handle_closed`.
+    Discard,
+}
+
+/// Why a connect failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConnectFailure {
+    /// The server has no connection left (PostgreSQL 53300, MySQL 1040): the budget is lowered until a probe succeeds.
+    TooManyConnections,
+    /// The server does not let this route in. Its waiters are told; the next request tries again, paced.
+    LoginRefused,
+    /// Nobody answered in time, or the connection broke: retried with back-off.
+    Unavailable,
+}

@@ -1,0 +1,1 @@
+//! The drivers: client loop, dialling and logging in to servers, relay.

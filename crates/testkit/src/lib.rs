@@ -1,0 +1,1 @@
+//! Real database clusters in temporary folders, for tests, the demo and benchmarks.
