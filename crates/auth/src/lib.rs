@@ -1,1 +1,32 @@
-//! Password authentication, both sides of every exchange: pure, no I/O.
+//! Password authentication, both sides of every exchange: pure, no I/O, no clock, no randomness of its own.
+//!
+//! It deliberately does not know how messages are framed, where users are configured or which methods a listener offers.
+//! The main types are [`Credential`] (what a configured secret can prove and check) and the two halves of SCRAM-SHA-256,
+//! [`scram::Server`] and [`scram::Client`]; the caller is the `pg` crate's login, with [`Secret`] shared by `config`.
+//!
+//! ```
+//! use auth::{Secret, scram};
+//!
+//! let password = Secret::from("pencil");
+//! let derivation = scram::Derivation::new(b"a 16 byte salt..", scram::Iterations::DEFAULT)?;
+//! let verifier = scram::Verifier::from_password(&password, derivation);
+//!
+//! let (client, first) = scram::Client::begin(scram::Nonce::new([1; 18]), scram::ClientBinding::Unsupported);
+//! let (server, challenge) = scram::Server::new(verifier, scram::Nonce::new([2; 18])).challenge(&first)?;
+//! let challenged = client.challenge(&challenge)?;
+//! let keys = challenged.derive(&password);
+//! let (client, proof) = challenged.answer(&keys)?;
+//! let accepted = server.accept(&proof)?;
+//! client.verify(&accepted.reply)?;
+//! # Ok::<(), auth::Error>(())
+//! ```
+
+pub mod credential;
+mod error;
+pub mod md5;
+pub mod scram;
+mod secret;
+
+pub use credential::Credential;
+pub use error::{Error, Message};
+pub use secret::Secret;
