@@ -1,1 +1,38 @@
 //! Databases, users and routes: where a client's work goes, and under which limits.
+//!
+//! A [`Table`] answers one question: a client came as this user and asks for this database; which server, as whom, under
+//! which [`Terms`]? It is pure: no I/O, no clock, no secrets, and it does not know how servers are scheduled, so its limits
+//! are plain numbers. `config` builds and checks it, `session` asks it once per login.
+//!
+//! ```
+//! use route::{Database, Server, Table, Target, User};
+//!
+//! let table = Table::new(
+//!     vec![Server::new("pg-a", "shop", "10.0.0.5:5432".parse().unwrap(), 40)],
+//!     vec![Database::new("*", Target::Cluster("shop".into()))],
+//!     vec![User::new("app")],
+//!     vec![],
+//! )
+//! .unwrap();
+//! let found = table.resolve("app", "orders").unwrap();
+//! assert_eq!(&*table.server(found.server).name, "pg-a");
+//! assert_eq!(&*found.server_database, "orders");
+//! ```
+
+mod address;
+mod check;
+mod fault;
+mod nearest;
+mod pattern;
+mod table;
+mod terms;
+
+pub use address::{Address, AddressError};
+pub use fault::{Fault, Subject, What};
+pub use nearest::nearest;
+pub use pattern::Pattern;
+pub use table::{
+    Database, DatabaseIndex, Identity, NoRoute, Resolved, Role, Rule, Server, ServerIndex, Table, Target, User,
+    UserIndex,
+};
+pub use terms::{Limits, Overrides, PoolMode, Terms, Timeout, Timeouts};

@@ -1,0 +1,170 @@
+//! Do the entries of a table fit together?
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::fault::What;
+use crate::{Database, Fault, Role, Rule, Server, ServerIndex, Subject, Table, Target, User, nearest};
+
+/// Every contradiction that shows without resolving a route.
+pub(crate) fn entries(servers: &[Server], databases: &[Database], users: &[User], rules: &[Rule]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    duplicates("server", servers.iter().map(|s| &s.name), Subject::Server, &mut faults);
+    duplicates("database", databases.iter().map(|d| &d.name), Subject::Database, &mut faults);
+    duplicates("user", users.iter().map(|u| &u.name), Subject::User, &mut faults);
+    for (server, index) in servers.iter().zip(0..) {
+        if server.budget == 0 {
+            let what = What::NoBudget { server: server.name.to_string() };
+            faults.push(fault(Subject::Server(index), "budget", what));
+        }
+        let limits = &server.terms.limits;
+        above_cap(limits.guarantee, limits.min_idle, limits.cap, Subject::Server(index), &mut faults);
+    }
+    primaries(servers, &mut faults);
+    for (database, index) in databases.iter().zip(0..) {
+        targets(servers, database, Subject::Database(index), &mut faults);
+    }
+    for (rule, index) in rules.iter().zip(0..) {
+        let subject = Subject::Rule(index);
+        rule_names(rule, databases, users, subject, &mut faults);
+        if rule.weight == Some(0) {
+            faults.push(fault(subject, "weight", What::ZeroWeight));
+        }
+        above_cap(rule.guarantee.unwrap_or(0), rule.min_idle.unwrap_or(0), rule.cap, subject, &mut faults);
+    }
+    faults
+}
+
+/// The guarantees of all known routes must fit their server's budget together, or they would be empty promises.
+///
+/// A `*` database counts once for every user, beside the names that rules give it; what its clients ask for at run time is
+/// not known here, and the scheduler never grants beyond the budget anyway.
+pub(crate) fn guarantees(table: &Table) -> Vec<Fault> {
+    if table.rules.iter().all(|rule| rule.guarantee.unwrap_or(0) == 0) {
+        return Vec::new();
+    }
+    let mut sums = vec![0_u64; table.servers.len()];
+    for (name, database) in table.known_databases() {
+        let sum = &mut sums[table.server_of(database).0];
+        for user in &table.users {
+            *sum += u64::from(table.rule(&user.name, name).and_then(|rule| rule.guarantee).unwrap_or(0));
+        }
+    }
+    let over = table.servers.iter().zip(sums).zip(0..).filter(|((server, sum), _)| *sum > u64::from(server.budget));
+    over.map(|((server, guarantees), index)| {
+        let (server, budget) = (server.name.to_string(), server.budget);
+        fault(Subject::Server(index), "budget", What::GuaranteesAboveBudget { server, guarantees, budget })
+    })
+    .collect()
+}
+
+/// The server that a target means.
+pub(crate) fn leads_to(servers: &[Server], target: &Target) -> Option<ServerIndex> {
+    let position = match target {
+        Target::Server(name) => servers.iter().position(|server| server.name == *name),
+        Target::Cluster(name) => {
+            let with_role = |role| servers.iter().position(|server| server.cluster == *name && server.role == role);
+            with_role(Role::Primary).or_else(|| with_role(Role::Auto))
+        }
+    };
+    position.map(ServerIndex)
+}
+
+fn fault(subject: Subject, key: &'static str, what: What) -> Fault {
+    Fault { subject, key, what, nearest: None }
+}
+
+fn duplicates<'a>(
+    kind: &'static str,
+    names: impl Iterator<Item = &'a Arc<str>>,
+    subject: fn(usize) -> Subject,
+    faults: &mut Vec<Fault>,
+) {
+    let mut seen = HashSet::new();
+    for (name, index) in names.zip(0..) {
+        if !seen.insert(name) {
+            faults.push(fault(subject(index), "name", What::Duplicate { kind, name: name.to_string() }));
+        }
+    }
+}
+
+/// One primary per cluster: declared, or the only `auto`.
+fn primaries(servers: &[Server], faults: &mut Vec<Fault>) {
+    #[derive(Default)]
+    struct Found<'a> {
+        primary: Option<&'a Server>,
+        auto: Option<(&'a Server, Option<usize>)>,
+    }
+    let mut clusters: HashMap<&str, Found<'_>> = HashMap::new();
+    for (server, index) in servers.iter().zip(0..) {
+        let found = clusters.entry(&server.cluster).or_default();
+        match (server.role, found.primary, found.auto) {
+            (Role::Replica, ..) => {}
+            (Role::Primary, None, _) => found.primary = Some(server),
+            (Role::Primary, Some(first), _) => {
+                let (first, second) = (first.name.to_string(), server.name.to_string());
+                let cluster = server.cluster.to_string();
+                faults.push(fault(Subject::Server(index), "role", What::TwoPrimaries { cluster, first, second }));
+            }
+            (Role::Auto, _, None) => found.auto = Some((server, None)),
+            (Role::Auto, _, Some((first, _))) => found.auto = Some((first, Some(index))),
+        }
+    }
+    for (server, index) in servers.iter().zip(0..) {
+        // Reported once, at the cluster's first server: later ones find the entry gone.
+        let Some(found) = clusters.remove(&*server.cluster) else { continue };
+        let cluster = server.cluster.to_string();
+        match (found.primary, found.auto) {
+            (None, None) => faults.push(fault(Subject::Server(index), "role", What::NoPrimary { cluster })),
+            (None, Some((first, Some(second)))) => {
+                let what = What::WhichPrimary {
+                    cluster,
+                    first: first.name.to_string(),
+                    second: servers[second].name.to_string(),
+                };
+                faults.push(fault(Subject::Server(second), "role", what));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn targets(servers: &[Server], database: &Database, subject: Subject, faults: &mut Vec<Fault>) {
+    let (key, wanted, names): (_, _, Vec<&str>) = match &database.target {
+        Target::Cluster(name) => ("cluster", name, servers.iter().map(|server| &*server.cluster).collect()),
+        Target::Server(name) => ("server", name, servers.iter().map(|server| &*server.name).collect()),
+    };
+    if !names.contains(&&**wanted) {
+        let what = What::UnknownTarget { database: database.name.to_string(), target: database.target.clone() };
+        let nearest = nearest(wanted, names).map(Into::into);
+        faults.push(Fault { subject, key, what, nearest });
+    }
+}
+
+/// A rule for an exact name that nobody can have is a slip of the pen.
+fn rule_names(rule: &Rule, databases: &[Database], users: &[User], subject: Subject, faults: &mut Vec<Fault>) {
+    let user_names = || users.iter().map(|user| &*user.name);
+    if let Some(name) = rule.user.exact().filter(|name| !user_names().any(|user| user == *name)) {
+        let nearest = nearest(name, user_names()).map(Into::into);
+        faults.push(Fault { subject, key: "user", what: What::UnknownUser(rule.user.clone()), nearest });
+    }
+    let database_names = || databases.iter().map(|database| &*database.name);
+    let known = |name: &str| database_names().any(|database| database == name || database == "*");
+    if let Some(name) = rule.database.exact().filter(|name| !known(name)) {
+        let nearest = nearest(name, database_names()).map(Into::into);
+        faults.push(Fault { subject, key: "database", what: What::UnknownDatabase(rule.database.clone()), nearest });
+    }
+}
+
+fn above_cap(guarantee: u32, min_idle: u32, cap: Option<u32>, subject: Subject, faults: &mut Vec<Fault>) {
+    let Some(cap) = cap else { return };
+    if cap == 0 {
+        faults.push(fault(subject, "cap", What::ZeroCap));
+        return;
+    }
+    for (key, value) in [("guarantee", guarantee), ("min_idle", min_idle)] {
+        if value > cap {
+            faults.push(fault(subject, key, What::AboveCap { key, value, cap }));
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! The table of servers, databases, users and rules, and the one question it answers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Address, Fault, Limits, Overrides, Pattern, Terms, check, nearest};
+
+/// A server's place in its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerIndex(pub usize);
+
+/// A database's place in its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DatabaseIndex(pub usize);
+
+/// A user's place in its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserIndex(pub usize);
+
+/// What a server is in its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Role {
+    /// Takes writes. One per cluster.
+    Primary,
+    /// Follows the primary, read only.
+    Replica,
+    /// Not said: the primary, when it is the only candidate of its cluster.
+    #[default]
+    Auto,
+}
+
+/// One database server process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Its name here, unique.
+    pub name: Arc<str>,
+    /// The servers of one cluster hold the same data.
+    pub cluster: Arc<str>,
+    /// Where it listens.
+    pub address: Address,
+    /// What it is in its cluster.
+    pub role: Role,
+    /// Where it stands; servers of one's own zone are nearer.
+    pub zone: Option<Arc<str>>,
+    /// The most connections to it, in every state, all routes together; at least 1.
+    pub budget: u32,
+    /// What holds for its routes unless a database, a user or a rule says otherwise.
+    pub terms: Terms,
+}
+
+impl Server {
+    /// A server with default terms and the role `auto`.
+    #[must_use]
+    pub fn new(name: &str, cluster: &str, address: Address, budget: u32) -> Self {
+        let (role, zone, terms) = (Role::Auto, None, Terms::default());
+        Self { name: name.into(), cluster: cluster.into(), address, role, zone, budget, terms }
+    }
+}
+
+/// Where a database's clients go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// To the primary of this cluster.
+    Cluster(Arc<str>),
+    /// To this very server, whatever its role: a name for a replica, say.
+    Server(Arc<str>),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster(name) => write!(f, "cluster `{name}`"),
+            Self::Server(name) => write!(f, "server `{name}`"),
+        }
+    }
+}
+
+/// A database as clients name it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Database {
+    /// The name that clients ask for, unique; `*` takes every name that no other database has.
+    pub name: Arc<str>,
+    /// Where its clients go.
+    pub target: Target,
+    /// Its name on the server; `None`: the name the client asked for.
+    pub server_database: Option<Arc<str>>,
+    /// The user that logs in to the server for all its clients; `None`: decided by the user.
+    pub server_user: Option<Arc<str>>,
+    /// The most client connections at once; `None`: unlimited.
+    pub max_clients: Option<u32>,
+    /// What holds differently for its clients.
+    pub overrides: Overrides,
+}
+
+impl Database {
+    /// A database that keeps its name and the client's user on the server.
+    #[must_use]
+    pub fn new(name: &str, target: Target) -> Self {
+        Self {
+            name: name.into(),
+            target,
+            server_database: None,
+            server_user: None,
+            max_clients: None,
+            overrides: Overrides::default(),
+        }
+    }
+
+    fn takes_any_name(&self) -> bool {
+        &*self.name == "*"
+    }
+}
+
+/// A user who may log in. Credentials are kept elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// The name that clients log in with, unique.
+    pub name: Arc<str>,
+    /// The user that logs in to the server instead; `None`: the same name.
+    pub server_user: Option<Arc<str>>,
+    /// The most client connections at once; `None`: unlimited.
+    pub max_clients: Option<u32>,
+    /// What holds differently for this user; beats what the database says.
+    pub overrides: Overrides,
+}
+
+impl User {
+    /// A user who has the same name on the server.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), server_user: None, max_clients: None, overrides: Overrides::default() }
+    }
+}
+
+/// What holds for the routes whose user and database fit; the first rule that fits decides, and beats user and database.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// The users it is for.
+    pub user: Pattern,
+    /// The databases it is for, as clients name them.
+    pub database: Pattern,
+    /// [`Limits::weight`].
+    pub weight: Option<u32>,
+    /// [`Limits::guarantee`].
+    pub guarantee: Option<u32>,
+    /// [`Limits::cap`].
+    pub cap: Option<u32>,
+    /// [`Limits::min_idle`].
+    pub min_idle: Option<u32>,
+    /// [`Limits::initial`].
+    pub initial: Option<u32>,
+    /// [`Limits::max_waiters`].
+    pub max_waiters: Option<u32>,
+    /// Mode and time limits.
+    pub overrides: Overrides,
+}
+
+impl Rule {
+    /// A rule that changes nothing yet.
+    #[must_use]
+    pub fn new(user: &str, database: &str) -> Self {
+        Self {
+            user: Pattern::new(user),
+            database: Pattern::new(database),
+            weight: None,
+            guarantee: None,
+            cap: None,
+            min_idle: None,
+            initial: None,
+            max_waiters: None,
+            overrides: Overrides::default(),
+        }
+    }
+
+    /// Whether it is for this user on this database.
+    #[must_use]
+    pub fn matches(&self, user: &str, database: &str) -> bool {
+        self.user.matches(user) && self.database.matches(database)
+    }
+
+    fn apply(&self, terms: &mut Terms) {
+        let limits = &mut terms.limits;
+        *limits = Limits {
+            weight: self.weight.unwrap_or(limits.weight),
+            guarantee: self.guarantee.unwrap_or(limits.guarantee),
+            cap: self.cap.or(limits.cap),
+            min_idle: self.min_idle.unwrap_or(limits.min_idle),
+            initial: self.initial.unwrap_or(limits.initial),
+            max_waiters: self.max_waiters.or(limits.max_waiters),
+        };
+        self.overrides.apply(terms);
+    }
+}
+
+/// Who decided under which name the server is logged in to, and so whose credential to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// The client's own name.
+    Client,
+    /// The user's `server_user`.
+    User,
+    /// The database's `server_user`.
+    Database,
+}
+
+/// Where a client's work goes and what holds for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The user who came.
+    pub user: UserIndex,
+    /// The database's entry; it may be `*`.
+    pub database: DatabaseIndex,
+    /// The server: the primary of the database's cluster, or the one it names.
+    pub server: ServerIndex,
+    /// The user name there.
+    pub server_user: Arc<str>,
+    /// Where that name comes from.
+    pub identity: Identity,
+    /// The database name there.
+    pub server_database: Arc<str>,
+    /// Mode, time limits and shares: the server's, changed by database, user and rule, in this order.
+    pub terms: Terms,
+}
+
+/// Why a client's work goes nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// No database of that name, and none takes any name.
+    #[error("no such database: {name}")]
+    UnknownDatabase {
+        /// What the client asked for.
+        name: String,
+        /// The configured name most like it. For the log: clients are not told what exists.
+        nearest: Option<String>,
+    },
+    /// No such user. A login driver goes on as if there were one, so that names cannot be probed.
+    #[error("no such user: {name}")]
+    UnknownUser {
+        /// The name the client came with.
+        name: String,
+    },
+}
+
+/// Servers, databases, users and rules that fit together. Immutable: a changed configuration is a new table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) databases: Vec<Database>,
+    pub(crate) users: Vec<User>,
+    pub(crate) rules: Vec<Rule>,
+    database_of: HashMap<Arc<str>, DatabaseIndex>,
+    user_of: HashMap<Arc<str>, UserIndex>,
+    /// Where each database leads, by its index: looked up once.
+    server_of: Vec<ServerIndex>,
+}
+
+impl Table {
+    /// Checks that everything fits together.
+    ///
+    /// # Errors
+    /// All contradictions found, in the order of the lists.
+    pub fn new(
+        servers: Vec<Server>,
+        databases: Vec<Database>,
+        users: Vec<User>,
+        rules: Vec<Rule>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = check::entries(&servers, &databases, &users, &rules);
+        // A database that leads nowhere is a fault already, so the indices only shift in a table that nobody gets.
+        let server_of = databases.iter().filter_map(|database| check::leads_to(&servers, &database.target)).collect();
+        let table = Self {
+            database_of: databases.iter().zip(0..).map(|(d, i)| (Arc::clone(&d.name), DatabaseIndex(i))).collect(),
+            user_of: users.iter().zip(0..).map(|(u, i)| (Arc::clone(&u.name), UserIndex(i))).collect(),
+            servers,
+            databases,
+            users,
+            rules,
+            server_of,
+        };
+        if faults.is_empty() {
+            faults = check::guarantees(&table);
+        }
+        if faults.is_empty() { Ok(table) } else { Err(faults) }
+    }
+
+    /// Where the work of `user` on `database` goes. Two look-ups and one pass over the rules.
+    ///
+    /// # Errors
+    /// [`NoRoute`]: the user first, so that an unknown user learns nothing about databases.
+    pub fn resolve(&self, user: &str, database: &str) -> Result<Resolved, NoRoute> {
+        let Some(user_index) = self.user_index(user) else {
+            return Err(NoRoute::UnknownUser { name: user.into() });
+        };
+        let Some(database_index) = self.database_index(database) else {
+            let names = self.databases.iter().map(|database| &*database.name);
+            let nearest = nearest(database, names).map(Into::into);
+            return Err(NoRoute::UnknownDatabase { name: database.into(), nearest });
+        };
+        let (user_entry, entry) = (self.user(user_index), self.database(database_index));
+        let (server_user, identity) = match (&entry.server_user, &user_entry.server_user) {
+            (Some(name), _) => (name, Identity::Database),
+            (None, Some(name)) => (name, Identity::User),
+            (None, None) => (&user_entry.name, Identity::Client),
+        };
+        Ok(Resolved {
+            user: user_index,
+            database: database_index,
+            server: self.server_of[database_index.0],
+            server_user: Arc::clone(server_user),
+            identity,
+            server_database: entry.server_database.clone().unwrap_or_else(|| database.into()),
+            terms: self.terms(user_index, database_index, self.rule(user, database)),
+        })
+    }
+
+    /// The user of this name.
+    #[must_use]
+    pub fn user_index(&self, name: &str) -> Option<UserIndex> {
+        self.user_of.get(name).copied()
+    }
+
+    /// The database that a client means by this name: its own entry, else `*`.
+    #[must_use]
+    pub fn database_index(&self, name: &str) -> Option<DatabaseIndex> {
+        self.database_of.get(name).or_else(|| self.database_of.get("*")).copied()
+    }
+
+    /// The first rule for this user on this database.
+    #[must_use]
+    pub fn rule(&self, user: &str, database: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.matches(user, database))
+    }
+
+    /// A server. Panics on an index of another table.
+    #[must_use]
+    pub fn server(&self, index: ServerIndex) -> &Server {
+        &self.servers[index.0]
+    }
+
+    /// A database. Panics on an index of another table.
+    #[must_use]
+    pub fn database(&self, index: DatabaseIndex) -> &Database {
+        &self.databases[index.0]
+    }
+
+    /// A user. Panics on an index of another table.
+    #[must_use]
+    pub fn user(&self, index: UserIndex) -> &User {
+        &self.users[index.0]
+    }
+
+    /// All servers, by index.
+    #[must_use]
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// All databases, by index.
+    #[must_use]
+    pub fn databases(&self) -> &[Database] {
+        &self.databases
+    }
+
+    /// All users, by index.
+    #[must_use]
+    pub fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// All rules, in the order in which they are tried.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Where a database leads.
+    #[must_use]
+    pub fn server_of(&self, database: DatabaseIndex) -> ServerIndex {
+        self.server_of[database.0]
+    }
+
+    /// Every database name that is known before a client asks: the declared ones, `*`, and what rules name for `*`.
+    pub(crate) fn known_databases(&self) -> impl Iterator<Item = (&str, DatabaseIndex)> {
+        let declared = self.databases.iter().zip(0..).map(|(database, i)| (&*database.name, DatabaseIndex(i)));
+        let any = self.databases.iter().position(Database::takes_any_name).map(DatabaseIndex);
+        let mut named: Vec<&str> = self.rules.iter().filter_map(|rule| rule.database.exact()).collect();
+        named.sort_unstable();
+        named.dedup();
+        named.retain(|name| any.is_some() && !self.database_of.contains_key(*name));
+        declared.chain(named.into_iter().filter_map(move |name| any.map(|any| (name, any))))
+    }
+
+    fn terms(&self, user: UserIndex, database: DatabaseIndex, rule: Option<&Rule>) -> Terms {
+        let mut terms = self.server(self.server_of(database)).terms.clone();
+        self.database(database).overrides.apply(&mut terms);
+        self.user(user).overrides.apply(&mut terms);
+        if let Some(rule) = rule {
+            rule.apply(&mut terms);
+        }
+        terms
+    }
+}
+
+#[cfg(test)]
+mod tests;

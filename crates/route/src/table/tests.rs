@@ -1,0 +1,180 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{PoolMode, Timeout};
+
+fn server(name: &str, cluster: &str, role: Role) -> Server {
+    Server { role, ..Server::new(name, cluster, "10.0.0.5:5432".parse().unwrap(), 10) }
+}
+
+fn cluster(name: &str) -> Target {
+    Target::Cluster(name.into())
+}
+
+/// Two servers of one cluster, a database by name, one for the replica, one for the rest; three users.
+fn table(rules: Vec<Rule>) -> Result<Table, Vec<Fault>> {
+    Table::new(
+        vec![server("a", "shop", Role::Replica), server("b", "shop", Role::Primary)],
+        vec![
+            Database::new("shop", cluster("shop")),
+            Database { server_database: Some("shop".into()), ..Database::new("shop_ro", Target::Server("a".into())) },
+            Database { server_user: Some("guest".into()), ..Database::new("*", cluster("shop")) },
+        ],
+        vec![User::new("app"), User { server_user: Some("root".into()), ..User::new("boss") }, User::new("report")],
+        rules,
+    )
+}
+
+fn faults(result: Result<Table, Vec<Fault>>) -> Vec<String> {
+    let faults = result.expect_err("the table has faults");
+    faults.iter().map(|f| format!("{:?} {}: {} ({:?})", f.subject, f.key, f.what, f.nearest)).collect()
+}
+
+#[test]
+fn names_lead_to_servers() {
+    let table = table(vec![]).unwrap();
+    let found = |user, database| {
+        let found = table.resolve(user, database).unwrap();
+        let server = &table.server(found.server).name;
+        format!("{server} {} {} {:?}", found.server_user, found.server_database, found.identity)
+    };
+    assert_eq!(found("app", "shop"), "b app shop Client");
+    assert_eq!(found("app", "shop_ro"), "a app shop Client");
+    assert_eq!(found("boss", "shop"), "b root shop User");
+    assert_eq!(found("boss", "orders"), "b guest orders Database");
+}
+
+#[test]
+fn an_unknown_name_is_refused_and_the_user_comes_first() {
+    let table = Table::new(
+        vec![Server::new("a", "shop", "db".parse().unwrap(), 1)],
+        vec![Database::new("orders", cluster("shop"))],
+        vec![User::new("app")],
+        vec![],
+    )
+    .unwrap();
+    let nearest = Some("orders".to_owned());
+    assert_eq!(table.resolve("app", "ordres"), Err(NoRoute::UnknownDatabase { name: "ordres".into(), nearest }));
+    assert_eq!(table.resolve("ap", "ordres"), Err(NoRoute::UnknownUser { name: "ap".into() }));
+}
+
+#[test]
+fn rule_beats_user_beats_database_beats_server() {
+    let second = Duration::from_secs;
+    let mut server = server("a", "shop", Role::Auto);
+    server.terms.timeouts.query = Timeout::After(second(1));
+    server.terms.limits.cap = Some(9);
+    let database = Database {
+        overrides: Overrides {
+            pool_mode: Some(PoolMode::Session),
+            query_timeout: Some(Timeout::After(second(2))),
+            checkout_timeout: Some(second(2)),
+            ..Overrides::default()
+        },
+        ..Database::new("shop", cluster("shop"))
+    };
+    let user = User {
+        overrides: Overrides {
+            query_timeout: Some(Timeout::After(second(3))),
+            client_idle_timeout: Some(Timeout::After(second(3))),
+            ..Overrides::default()
+        },
+        ..User::new("app")
+    };
+    let rule = Rule {
+        weight: Some(7),
+        min_idle: Some(2),
+        overrides: Overrides { query_timeout: Some(Timeout::Off), ..Overrides::default() },
+        ..Rule::new("app", "shop")
+    };
+    let never = Rule { weight: Some(100), ..Rule::new("*", "*") };
+    let table = Table::new(vec![server], vec![database], vec![user, User::new("other")], vec![rule, never]).unwrap();
+
+    let terms = table.resolve("app", "shop").unwrap().terms;
+    assert_eq!(terms.pool_mode, PoolMode::Session);
+    assert_eq!(terms.timeouts.checkout, second(2));
+    assert_eq!(terms.timeouts.query, Timeout::Off);
+    assert_eq!(terms.timeouts.client_idle, Timeout::After(second(3)));
+    assert_eq!(terms.limits, Limits { weight: 7, cap: Some(9), min_idle: 2, ..Limits::default() });
+    let other = table.resolve("other", "shop").unwrap().terms;
+    assert_eq!((other.limits.weight, other.timeouts.query), (100, Timeout::After(second(2))));
+}
+
+#[test]
+fn guarantees_must_fit_the_budget() {
+    let rule = |user, database, guarantee| Rule { guarantee: Some(guarantee), ..Rule::new(user, database) };
+    // Server b: app on shop 4, and 2 for each of three users on `*`: 10 of 10. Server a: 3 of 10.
+    let fits = vec![rule("app", "shop", 4), rule("*", "shop_ro", 1), rule("*", "shop", 0), rule("*", "*", 2)];
+    assert!(table(fits).is_ok());
+    let over = vec![rule("app", "shop", 5), rule("*", "shop_ro", 1), rule("*", "shop", 0), rule("*", "*", 2)];
+    assert_eq!(
+        faults(table(over)),
+        [
+            "Server(1) budget: the guarantees of the routes to server `b` add up to 11 connections, its budget is 10 (None)"
+        ]
+    );
+    // A name that only a rule gives to `*` counts as well.
+    let by_name = vec![rule("app", "orders", 11)];
+    assert_eq!(faults(table(by_name)).len(), 1);
+}
+
+#[test]
+fn clusters_have_one_primary() {
+    let check = |roles: &[Role]| {
+        let servers = roles.iter().zip(["a", "b", "c"]).map(|(role, name)| server(name, "shop", *role)).collect();
+        Table::new(servers, vec![Database::new("x", cluster("shop"))], vec![], vec![])
+    };
+    for (roles, primary) in
+        [(&[Role::Auto][..], "a"), (&[Role::Replica, Role::Auto], "b"), (&[Role::Auto, Role::Auto, Role::Primary], "c")]
+    {
+        let table = check(roles).unwrap();
+        assert_eq!(&*table.server(table.server_of(DatabaseIndex(0))).name, primary, "{roles:?}");
+    }
+    for (roles, message) in [
+        (
+            &[Role::Replica, Role::Replica][..],
+            "Server(0) role: cluster `shop` has no primary: give one of its servers the role \"primary\" (None)",
+        ),
+        (&[Role::Primary, Role::Primary], "Server(1) role: cluster `shop` has two primaries, `a` and `b` (None)"),
+        (
+            &[Role::Auto, Role::Replica, Role::Auto],
+            "Server(2) role: servers `a` and `c` of cluster `shop` both have the role \"auto\": name the primary (None)",
+        ),
+    ] {
+        assert_eq!(faults(check(roles)), [message]);
+    }
+}
+
+#[test]
+fn every_contradiction_is_found_at_once() {
+    let found = faults(Table::new(
+        vec![server("a", "shop", Role::Auto), Server { budget: 0, ..server("a", "crm", Role::Auto) }],
+        vec![
+            Database::new("x", cluster("shpo")),
+            Database::new("x", Target::Server("a".into())),
+            Database::new("y", Target::Server("elsewhere".into())),
+        ],
+        vec![User::new("app"), User::new("app")],
+        vec![
+            Rule { weight: Some(0), cap: Some(0), ..Rule::new("appp", "yy") },
+            Rule { guarantee: Some(3), min_idle: Some(4), cap: Some(2), ..Rule::new("a*", "x*") },
+        ],
+    ));
+    assert_eq!(
+        found,
+        [
+            "Server(1) name: there is already a server named `a` (None)",
+            "Database(1) name: there is already a database named `x` (None)",
+            "User(1) name: there is already a user named `app` (None)",
+            "Server(1) budget: server `a` has a budget of 0, so no client could ever be served (None)",
+            "Database(0) cluster: database `x` names an unknown cluster `shpo` (Some(\"shop\"))",
+            "Database(2) server: database `y` names an unknown server `elsewhere` (None)",
+            "Rule(0) user: no user is named `appp` (Some(\"app\"))",
+            "Rule(0) database: no database is named `yy` (None)",
+            "Rule(0) weight: a weight is at least 1: a route of weight 0 would never be served when others are (None)",
+            "Rule(0) cap: a cap is at least 1: a route with cap 0 could never be served (None)",
+            "Rule(1) guarantee: guarantee 3 is above the cap 2 of the same route (None)",
+            "Rule(1) min_idle: min_idle 4 is above the cap 2 of the same route (None)",
+        ]
+    );
+}
