@@ -9,9 +9,11 @@
 //! - [`exchange`]: which replies are outstanding on a server connection, and where a unit of work ends.
 //! - [`statement`]: prepared statements shared between clients; [`settings`]: session state that can be replayed.
 
+pub mod dial;
 pub mod error;
 pub mod exchange;
 pub mod frame;
+pub mod login;
 pub mod settings;
 pub mod sql_stub;
 pub mod startup;
