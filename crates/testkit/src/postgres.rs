@@ -195,7 +195,8 @@ impl Postgres {
     /// # Errors
     /// When it lags for too long.
     pub fn wait_caught_up(&self, primary: &Self) -> Result<()> {
-        let target = primary.psql("select pg_current_wal_lsn()")?;
+        // Not `pg_current_wal_lsn`: with asynchronous commits the last records may not have been written out yet.
+        let target = primary.psql("select pg_current_wal_insert_lsn()")?;
         let question = format!("select coalesce(pg_last_wal_replay_lsn() >= '{target}', false)");
         poll_until(START_LIMIT, "the replica to catch up", || Ok((self.psql(&question)? == "t").then_some(())))
     }
