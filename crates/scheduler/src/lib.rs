@@ -8,6 +8,26 @@
 //! [`Scheduler::handle_connected`] → idle or granted → in use → [`Scheduler::detach`] → idle, granted again, or closing →
 //! [`Scheduler::handle_closed`] (only now is the permit free).
 
+mod allot;
+mod class;
+mod conn;
+mod connect;
+mod control;
+mod heap;
+mod lease;
+mod list;
+mod pace;
+mod rng;
+mod route;
+mod scheduler;
+mod slots;
+#[cfg(test)]
+mod tests;
 mod types;
+mod upkeep;
+mod view;
+mod waiter;
 
+pub use scheduler::Scheduler;
 pub use types::*;
+pub use view::{CloseCounts, Faults, RouteView, Totals};

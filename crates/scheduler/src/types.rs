@@ -2,9 +2,25 @@
 
 use std::time::Duration;
 
+use crate::pace::nanos;
+
 /// A point in time: nanoseconds since an epoch of the caller's choosing. Never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(pub u64);
+
+impl Time {
+    /// This much later; the end of time at most.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(wait)))
+    }
+
+    /// How long after `earlier` this is; zero if it is before.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
 
 /// A route: one (class, user, database) that shares the server's budget. Stale ids find nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -226,6 +242,22 @@ pub enum CloseReason {
     Unusable,
     /// It failed a validation.
     Invalid,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of their declaration.
+    pub const ALL: [Self; 10] = [
+        Self::IdleTimeout,
+        Self::MaxIdleTimeout,
+        Self::Lifetime,
+        Self::Uses,
+        Self::Reclaimed,
+        Self::Shrunk,
+        Self::Draining,
+        Self::Reconnect,
+        Self::Unusable,
+        Self::Invalid,
+    ];
 }
 
 /// Why a waiter gets nothing.

@@ -1,0 +1,339 @@
+//! Who gets the next slot, and who gives one up: the fairness rules.
+//!
+//! A slot is given to the strongest [`Claim`]: a route below its guarantee first, then the route that would hold the
+//! least per weight. When no slot is free, one moves, and a move costs a reconnect, so it must be worth one. It is, when
+//! the giver keeps its guarantee and one of these holds ([`Scheduler::gives_from`] and [`Scheduler::rotates`]):
+//!
+//! - the taker is below its guarantee and the giver above its share;
+//! - **the smaller grows**: after the move the giver still holds at least as much per weight as the taker. Repeated, this
+//!   ends in weighted max-min fairness, the same point that "below its share" aims at, but without summing up what
+//!   everybody else could use;
+//! - **turns**: the taker holds nothing and the giver more than its share, which is then a fraction: there are more
+//!   active routes than slots. The longest wait goes first;
+//! - **remainders**: shares are not whole numbers, so somebody holds one more than others. That one goes round, slowly:
+//!   when the taker has fallen behind by much more than a reconnect costs;
+//! - the giver's connection has been idle for `reclaim_after`.
+//!
+//! All but the first and the last also ask that the giver has kept the slot for a minimum time.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use crate::class::{Claim, Class, Level, Rank};
+use crate::pace::{Ceiling, nanos};
+use crate::route::Counted;
+use crate::scheduler::{Mode, Scheduler};
+use crate::types::{CloseReason, Time};
+
+/// A remainder goes round when the lag is this many times the time for which a slot is kept anyway: a reconnect then
+/// costs well below 1 % of what it sets right.
+const LAG_KEEPS: u32 = 64;
+/// ... and never for less than this.
+const LAG_MIN: Duration = Duration::from_millis(100);
+/// A backlogged route this many permissible lags behind a richer one shows a broken rule (I7).
+const LAG_FAULT: u64 = 16;
+
+impl Scheduler {
+    /// Brings everything derived from a route up to date: the sums, its place among the hungry and the lacking.
+    /// To be called after every change of what it holds, is promised, waits for or may have.
+    pub(crate) fn settle(&mut self, index: u32, now: Time) {
+        let route = &mut self.routes[index];
+        let before = route.counted;
+        route.counted = Counted {
+            active_weight: if route.is_active() { route.weight() } else { 0 },
+            guarantee_gap: route.guarantee_gap(),
+        };
+        let sums = &mut self.sums;
+        sums.active_routes += u32::from(route.counted.active_weight > 0);
+        sums.active_routes -= u32::from(before.active_weight > 0);
+        sums.active_weight = sums.active_weight + route.counted.active_weight - before.active_weight;
+        sums.guarantee_gap =
+            sums.guarantee_gap + u64::from(route.counted.guarantee_gap) - u64::from(before.guarantee_gap);
+
+        let class = &mut self.classes[route.class as usize].1;
+        if route.wants_connection(now, self.connect_time.get()) {
+            if route.hungry_since.is_none() {
+                route.passed_over = 0;
+                sums.hungry += 1;
+            }
+            let since = *route.hungry_since.get_or_insert(now);
+            class.poorest.set(index, claim(route.expected(), route.limits.guarantee, route.weight(), since));
+            class.lagging.set(index, (route.clock, since));
+        } else if route.hungry_since.take().is_some() {
+            sums.hungry -= 1;
+            class.poorest.remove(index);
+            class.lagging.remove(index);
+        }
+        if class.richest.contains(index) {
+            class.richest.set(index, Reverse(Level::of(route.held(), route.weight())));
+        }
+        if route.lacks_idle(now) {
+            if !class.lacking.contains(index) {
+                class.lacking.set(index, now);
+            }
+        } else {
+            class.lacking.remove(index);
+        }
+    }
+
+    /// Gives out slots as long as there is somebody to give to, something to give, and leave to connect.
+    pub(crate) fn fill(&mut self, now: Time) {
+        self.retry_at = None;
+        if self.mode != Mode::Running {
+            return;
+        }
+        while self.may_connect(now) {
+            if !self.give_slot(now) {
+                return;
+            }
+        }
+        if self.backoff.until() > now && (self.sums.hungry > 0 || self.lacking_route().is_some()) {
+            self.retry_by(self.backoff.until());
+        }
+    }
+
+    /// Gives out one slot, or sets one moving. False if there is nothing to do.
+    fn give_slot(&mut self, now: Time) -> bool {
+        if self.sums.hungry > 0 {
+            if let Some((claim, taker)) = self.strongest(Class::has_room) {
+                if self.slot_is_free_for(claim.rank, taker) || self.may_probe(now) {
+                    self.open(taker, now);
+                    return true;
+                }
+                return self.reclaim_for(taker, claim, None, now);
+            }
+            // Only routes of full classes are hungry: a slot from inside the class is as good to them as a free one.
+            for index in 0..self.classes.len() {
+                let class = &self.classes[index].1;
+                if let Some((claim, taker)) = class.poorest.peek()
+                    && self.reclaim_for(taker, claim, Some(index), now)
+                {
+                    return true;
+                }
+            }
+        }
+        if let Some(route) = self.lacking_route()
+            && self.slot_is_free_for(Rank::Ordinary, route)
+        {
+            self.open(route, now);
+            return true;
+        }
+        false
+    }
+
+    /// Whether one more connect may start now, a slot supposed.
+    pub(crate) fn may_connect(&self, now: Time) -> bool {
+        // While the server does not answer, one at a time tries.
+        let at_once = if self.backoff.failing() { 1 } else { self.limits.connect_concurrency };
+        self.sums.connecting + self.sums.promised < at_once && self.backoff.until() <= now
+    }
+
+    /// Whether the budget has a slot that is not kept for other routes' guarantees.
+    pub(crate) fn slot_is_free_for(&self, rank: Rank, route: u32) -> bool {
+        let budget = self.effective_budget();
+        let free = u64::from(budget.saturating_sub(self.sums.permits));
+        let withheld = match rank {
+            Rank::BelowGuarantee => 0,
+            // Guarantees that exceed the budget must not lock everybody else out: one slot stays common.
+            Rank::Ordinary => (self.sums.guarantee_gap - u64::from(self.routes[route].counted.guarantee_gap))
+                .min(u64::from(budget.saturating_sub(1))),
+        };
+        free > withheld
+    }
+
+    /// Whether it is time to try one more connection than the server allowed.
+    fn may_probe(&mut self, now: Time) -> bool {
+        let Ceiling::Lowered { level, probe_at, .. } = self.ceiling else { return false };
+        if self.sums.permits != level || level >= self.limits.budget {
+            return false;
+        }
+        if probe_at > now {
+            self.retry_by(probe_at);
+        }
+        probe_at <= now
+    }
+
+    /// Chooses an idle connection to give up for `taker` and sets its slot moving; `within`: only from that class.
+    fn reclaim_for(&mut self, taker: u32, claim: Claim, within: Option<usize>, now: Time) -> bool {
+        let classes = match within {
+            Some(class) => class..class + 1,
+            None => 0..self.classes.len(),
+        };
+        let richest = classes.clone().filter_map(|class| self.richest_idle(class)).min();
+        if let Some((_, giver)) = richest
+            && let Some(conn) = self.routes[giver].idle.front()
+            && let Some(ready) =
+                self.gives_from(giver, self.routes[giver].held() - 1, taker, claim, self.conns[conn].since)
+        {
+            if ready <= now {
+                self.move_idle(conn, taker, now);
+                return true;
+            }
+            self.retry_by(ready);
+        }
+        let coldest = classes.filter_map(|class| self.coldest_idle(class)).min();
+        if let Some((since, giver)) = coldest
+            && let Some(conn) = self.routes[giver].idle.front()
+        {
+            let ready = since.after(self.limits.reclaim_after);
+            if ready <= now {
+                self.move_idle(conn, taker, now);
+                return true;
+            }
+            self.retry_by(ready);
+        }
+        false
+    }
+
+    fn move_idle(&mut self, conn: u32, taker: u32, now: Time) {
+        self.leave_idle(conn);
+        self.counters.moves += 1;
+        self.close(conn, CloseReason::Reclaimed, Some(taker), now);
+    }
+
+    /// Which route gets the slot of this connection, which its holder has just given back; `None`: its own keeps it.
+    pub(crate) fn successor(&self, conn: u32, now: Time) -> Option<u32> {
+        if self.sums.hungry == 0 || self.mode != Mode::Running || !self.may_connect(now) {
+            return None;
+        }
+        let (own, since) = (self.conns[conn].route, self.conns[conn].since);
+        let after = self.routes[own].held();
+        if self.routes[own].is_protected(after) {
+            return None;
+        }
+        let own_class = self.routes[own].class as usize;
+        let eligible = || {
+            let classes = self.classes.iter().enumerate();
+            classes.filter(|(index, (_, class))| *index == own_class || class.has_room()).map(|(_, (_, class))| class)
+        };
+        if let Some((claim, taker)) = eligible().filter_map(|class| class.poorest.peek()).min()
+            && taker != own
+            && self.gives_from(own, after, taker, claim, since).is_some_and(|ready| ready <= now)
+        {
+            return Some(taker);
+        }
+        let (_, taker) = eligible().filter_map(|class| class.lagging.peek()).min()?;
+        (taker != own && self.rotates(own, after, taker) && since.after(self.keep_time()) <= now).then_some(taker)
+    }
+
+    /// From when on `giver`, which would keep `after` connections, gives one that it has had since `since` to `taker`.
+    fn gives_from(&self, giver: u32, after: u32, taker: u32, claim: Claim, since: Time) -> Option<Time> {
+        let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
+        let above_share = self.is_above_share(giver, after + 1);
+        let kept = since.after(self.keep_time());
+        if claim.rank == Rank::BelowGuarantee && above_share {
+            return Some(since);
+        }
+        let smaller_grows = u64::from(after) * taking.weight() >= u64::from(taking.expected() + 1) * giving.weight();
+        // A giver with waiters of its own yields its turn only to somebody who has had no more service than itself.
+        let its_turn =
+            taking.expected() == 0 && above_share && (giving.queue.is_empty() || taking.clock <= giving.clock);
+        (smaller_grows || its_turn).then_some(kept)
+    }
+
+    /// Whether a slot that does not divide evenly goes round from `giver`, which would keep `after`, to `taker`.
+    fn rotates(&self, giver: u32, after: u32, taker: u32) -> bool {
+        let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
+        Level::of(after + 1, giving.weight()) > Level::of(taking.expected(), taking.weight())
+            && giving.clock.saturating_sub(taking.clock) > self.lag_max()
+    }
+
+    /// Whether `held` connections are more than the route's share: of the budget by weight, or its guarantee.
+    fn is_above_share(&self, route: u32, held: u32) -> bool {
+        let route = &self.routes[route];
+        let by_weight = u64::from(held) * self.sums.active_weight > u64::from(self.effective_budget()) * route.weight();
+        by_weight && held > route.limits.guarantee
+    }
+
+    /// How long a route keeps a slot before fairness may move it.
+    fn keep_time(&self) -> Duration {
+        self.connect_time.get().saturating_mul(self.limits.retention_connects)
+    }
+
+    /// How far a backlogged route may fall behind, in slot time per weight, before a remainder moves to it.
+    fn lag_max(&self) -> u64 {
+        nanos(self.keep_time().saturating_mul(LAG_KEEPS).max(LAG_MIN))
+    }
+
+    /// Charges a lease that began at `since`.
+    pub(crate) fn charge(&mut self, index: u32, since: Time, now: Time) {
+        let lease = now.since(since);
+        self.counters.longest_lease = self.counters.longest_lease.max(nanos(lease));
+        let lag_max = self.lag_max();
+        let route = &mut self.routes[index];
+        route.charge(lease);
+        // Debts are forgiven in time: a route held back by its cap for an hour is not owed an hour.
+        route.clock = route.clock.max(self.virtual_time.saturating_sub(lag_max.saturating_mul(LAG_FAULT)));
+    }
+
+    /// The strongest claim in the classes that pass.
+    pub(crate) fn strongest(&self, passes: impl Fn(&Class) -> bool) -> Option<(Claim, u32)> {
+        self.classes.iter().filter(|(_, class)| passes(class)).filter_map(|(_, class)| class.poorest.peek()).min()
+    }
+
+    /// The first route in a class with room that lacks idle connections.
+    fn lacking_route(&self) -> Option<u32> {
+        let classes = self.classes.iter().filter(|(_, class)| class.has_room());
+        classes.filter_map(|(_, class)| class.lacking.peek()).min().map(|(_, route)| route)
+    }
+
+    /// Enters a route among those that have an idle connection to give.
+    pub(crate) fn offer_idle(&mut self, index: u32) {
+        let route = &self.routes[index];
+        let class = &mut self.classes[route.class as usize].1;
+        if !class.richest.contains(index) {
+            class.richest.set(index, Reverse(Level::of(route.held(), route.weight())));
+        }
+        if !class.coldest.contains(index)
+            && let Some(front) = route.idle.front()
+        {
+            class.coldest.set(index, self.conns[front].rested_since());
+        }
+    }
+
+    /// The route that holds the most per weight among those with an idle connection they may lose.
+    fn richest_idle(&mut self, class: usize) -> Option<(Reverse<Level>, u32)> {
+        let class = &mut self.classes[class].1;
+        loop {
+            let (level, index) = class.richest.peek()?;
+            let route = &self.routes[index];
+            if !route.idle.is_empty() && !route.is_protected(route.held() - 1) {
+                return Some((level, index));
+            }
+            // It comes back when a connection of it falls idle.
+            class.richest.remove(index);
+        }
+    }
+
+    /// The route whose connection has been idle longest among those that may lose one.
+    fn coldest_idle(&mut self, class: usize) -> Option<(Time, u32)> {
+        let class = &mut self.classes[class].1;
+        loop {
+            let (key, index) = class.coldest.peek()?;
+            let route = &self.routes[index];
+            match route.idle.front() {
+                Some(front) if !route.is_protected(route.held() - 1) => {
+                    let since = self.conns[front].rested_since();
+                    if since == key {
+                        return Some((since, index));
+                    }
+                    class.coldest.set(index, since);
+                }
+                _ => class.coldest.remove(index),
+            }
+        }
+    }
+
+    /// Notes that another attempt is worth it at `at`.
+    fn retry_by(&mut self, at: Time) {
+        self.retry_at = Some(self.retry_at.map_or(at, |before| before.min(at)));
+    }
+}
+
+fn claim(expected: u32, guarantee: u32, weight: u64, since: Time) -> Claim {
+    if expected < guarantee {
+        Claim { rank: Rank::BelowGuarantee, level: Level::of(expected, u64::from(guarantee)), since }
+    } else {
+        Claim { rank: Rank::Ordinary, level: Level::of(expected + 1, weight), since }
+    }
+}

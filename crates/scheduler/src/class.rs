@@ -1,0 +1,88 @@
+//! One class: its cap, and the orders in which its routes stand when a slot is to be given or taken.
+
+use std::cmp::Reverse;
+
+use crate::heap::Heap;
+use crate::types::{ClassLimits, Time};
+
+/// Classes are few, so what concerns all of them is a loop over them; routes are many and stand in heaps.
+#[derive(Debug)]
+pub(crate) struct Class {
+    pub(crate) limits: ClassLimits,
+    /// Permits its routes occupy.
+    pub(crate) permits: u32,
+    /// Those of them whose connections are closing.
+    pub(crate) closing: u32,
+    /// The hungry routes, the strongest claim first.
+    pub(crate) poorest: Heap<Claim>,
+    /// The hungry routes, the least served first: (clock, hungry since).
+    pub(crate) lagging: Heap<(u64, Time)>,
+    /// Routes with idle connections, the most per weight first. Checked when read: some may have none by now.
+    pub(crate) richest: Heap<Reverse<Level>>,
+    /// Routes with idle connections, the longest idle first. Checked when read: the key may be too early.
+    pub(crate) coldest: Heap<Time>,
+    /// Routes below their `min_idle` by when that was noticed.
+    pub(crate) lacking: Heap<Time>,
+}
+
+impl Class {
+    pub(crate) const fn new(limits: ClassLimits) -> Self {
+        Self {
+            limits,
+            permits: 0,
+            closing: 0,
+            poorest: Heap::new(),
+            lagging: Heap::new(),
+            richest: Heap::new(),
+            coldest: Heap::new(),
+            lacking: Heap::new(),
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.limits.cap.is_none_or(|cap| self.permits < cap)
+    }
+
+    /// A route comes from another class with what it holds.
+    pub(crate) const fn admit(&mut self, permits: u32, closing: u32) {
+        self.permits += permits;
+        self.closing += closing;
+    }
+
+    /// A route goes with what it holds.
+    pub(crate) fn forget(&mut self, route: u32, permits: u32, closing: u32) {
+        self.permits -= permits;
+        self.closing -= closing;
+        self.poorest.remove(route);
+        self.lagging.remove(route);
+        self.richest.remove(route);
+        self.coldest.remove(route);
+        self.lacking.remove(route);
+    }
+}
+
+/// How strongly a hungry route asks for its next connection: the least goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Claim {
+    pub(crate) rank: Rank,
+    /// What it would hold with one more: per guaranteed connection, or per weight.
+    pub(crate) level: Level,
+    /// Since when it has been hungry: among equals the longest wait goes first.
+    pub(crate) since: Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    BelowGuarantee,
+    Ordinary,
+}
+
+/// Connections per weight, exact to 32 binary digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Level(u64);
+
+impl Level {
+    pub(crate) const fn of(connections: u32, weight: u64) -> Self {
+        Self(((connections as u64) << 32) / weight)
+    }
+}

@@ -1,0 +1,207 @@
+//! Opening and closing connections, and the permits they hold.
+
+use std::time::Duration;
+
+use crate::class::{Class, Rank};
+use crate::conn::{Conn, ConnState};
+use crate::list::Links;
+use crate::route::Life;
+use crate::scheduler::{Mode, Scheduler};
+use crate::types::{CloseReason, ConnId, ConnectFailure, Decision, ExpireReason, Home, StateKey, Time};
+
+impl Scheduler {
+    /// A connect has come through after `took`; the connection serves the first waiter or falls idle.
+    pub fn handle_connected(&mut self, conn: ConnId, session: StateKey, home: Home, took: Duration, now: Time) {
+        let Some(index) = self.connecting(conn) else { return self.faults.stale_reports += 1 };
+        self.connect_time.add(took);
+        self.backoff.succeeded();
+        let (held, limits) = (self.sums.permits, &self.limits);
+        self.ceiling.accepted(held, limits.budget, limits.probe_after, now);
+
+        let luck = self.rng.unit();
+        let conn = &mut self.conns[index];
+        (conn.session, conn.home, conn.born, conn.luck) = (session, home, now, luck);
+        let route = conn.route;
+        self.routes[route].refused.succeeded();
+        self.refusals.remove(route);
+        self.routes[route].connecting -= 1;
+        self.sums.connecting -= 1;
+        self.place(index, now, now);
+        self.settle(route, now);
+        self.fill(now);
+    }
+
+    /// A connect has failed and nothing is left of it: its permit is free.
+    pub fn handle_connect_failed(&mut self, conn: ConnId, failure: ConnectFailure, now: Time) {
+        let Some(index) = self.connecting(conn) else { return self.faults.stale_reports += 1 };
+        let (route, began) = (self.conns[index].route, self.conns[index].since);
+        self.routes[route].connecting -= 1;
+        self.sums.connecting -= 1;
+        self.free_permit(index);
+        match failure {
+            ConnectFailure::TooManyConnections => {
+                self.ceiling.refused(self.sums.permits, began, now, self.limits.probe_after);
+            }
+            ConnectFailure::Unavailable => self.backoff.failed(began, now, &mut self.rng),
+            ConnectFailure::LoginRefused => {
+                // The server is well, it only does not want this route.
+                self.backoff.succeeded();
+                self.routes[route].refused.failed(began, now, &mut self.rng);
+                self.refusals.set(route, self.routes[route].refused.until());
+                self.expire_all(route, ExpireReason::LoginRefused);
+            }
+        }
+        self.settle(route, now);
+        self.drop_if_gone(route);
+        self.fill(now);
+    }
+
+    /// The socket is closed, for whatever reason and in whatever state: the permit is free, and goes to the route it was
+    /// promised to, or to the strongest claim.
+    pub fn handle_closed(&mut self, conn: ConnId, now: Time) {
+        let Some(index) = self.conn(conn) else { return self.faults.stale_reports += 1 };
+        let route = self.conns[index].route;
+        let mut heir = None;
+        match self.conns[index].state {
+            ConnState::Closing { heir: promised } => {
+                self.routes[route].closing -= 1;
+                self.class_mut(route).closing -= 1;
+                self.sums.closing -= 1;
+                heir = promised;
+            }
+            ConnState::Connecting => {
+                self.routes[route].connecting -= 1;
+                self.sums.connecting -= 1;
+            }
+            ConnState::Idle { .. } => self.leave_idle(index),
+            ConnState::Lent { since } => {
+                self.charge(route, since, now);
+                self.routes[route].in_use -= 1;
+                self.sums.in_use -= 1;
+            }
+            ConnState::Tested { .. } => {
+                self.routes[route].in_use -= 1;
+                self.sums.in_use -= 1;
+            }
+        }
+        self.free_permit(index);
+        self.settle(route, now);
+        if let Some(heir) = heir {
+            self.keep_promise(heir, now);
+        }
+        self.drop_if_gone(route);
+        self.fill(now);
+    }
+
+    /// The slot promised to `heir` is free. It gets it unless a guarantee is due, or it does not need it any more; then
+    /// the slot is everybody's.
+    fn keep_promise(&mut self, heir: u32, now: Time) {
+        self.routes[heir].promised -= 1;
+        self.sums.promised -= 1;
+        self.settle(heir, now);
+        let due = self.strongest(Class::has_room).is_some_and(|(claim, _)| claim.rank == Rank::BelowGuarantee);
+        if !due
+            && self.mode == Mode::Running
+            && self.routes[heir].hungry_since.is_some()
+            && self.class_mut(heir).has_room()
+            && self.may_connect(now)
+            && self.slot_is_free_for(Rank::Ordinary, heir)
+        {
+            self.open(heir, now);
+        }
+        self.drop_if_gone(heir);
+    }
+
+    /// Takes a permit and has a connection opened for the route.
+    pub(crate) fn open(&mut self, route: u32, now: Time) {
+        let conn = Conn {
+            route,
+            state: ConnState::Connecting,
+            since: now,
+            born: now,
+            luck: 0.0,
+            uses: 0,
+            session: StateKey::default(),
+            home: Home::default(),
+            epoch: self.epoch,
+            links: Links::UNLINKED,
+        };
+        let (index, generation) = self.conns.insert(conn);
+        self.routes[route].connecting += 1;
+        self.sums.connecting += 1;
+        self.sums.permits += 1;
+        self.counters.opens += 1;
+        let class = self.class_mut(route);
+        class.permits += 1;
+        let beyond_class = class.limits.cap.is_some_and(|cap| class.permits > cap);
+        let holder = &self.routes[route];
+        let beyond_route = holder.limits.cap.is_some_and(|cap| holder.permits() > cap);
+        if self.sums.permits > self.limits.budget || beyond_class || beyond_route {
+            self.faults.over_budget += 1;
+        }
+        self.settle(route, now);
+        self.decisions.push_back(Decision::Open { conn: ConnId { index, generation }, route: self.route_id(route) });
+    }
+
+    /// Has a connection closed that is in no list and no count of its route.
+    pub(crate) fn close(&mut self, conn: u32, reason: CloseReason, heir: Option<u32>, now: Time) {
+        self.decisions.push_back(Decision::Close { conn: self.conn_id(conn), reason });
+        self.to_closing(conn, reason, heir, now);
+    }
+
+    /// Counts a connection as closing and promises its slot, to `heir` or to the strongest claim that can use it, so that
+    /// nobody sets a second slot moving for the same waiter.
+    pub(crate) fn to_closing(&mut self, conn: u32, reason: CloseReason, heir: Option<u32>, now: Time) {
+        self.counters.closes.add(reason);
+        let route = self.conns[conn].route;
+        self.routes[route].closing += 1;
+        self.class_mut(route).closing += 1;
+        self.sums.closing += 1;
+        self.settle(route, now);
+        let heir = heir.or_else(|| self.natural_heir(route, now));
+        if let Some(heir) = heir {
+            self.routes[heir].promised += 1;
+            self.sums.promised += 1;
+            self.settle(heir, now);
+        }
+        self.conns[conn].state = ConnState::Closing { heir };
+    }
+
+    /// Who will get the slot of a closing connection of `route`, if a slot is what is scarce.
+    fn natural_heir(&self, route: u32, now: Time) -> Option<u32> {
+        let scarce = self.sums.permits >= self.effective_budget();
+        if self.sums.hungry == 0 || self.mode != Mode::Running || !scarce || !self.may_connect(now) {
+            return None;
+        }
+        let own = self.routes[route].class as usize;
+        let own_class = std::iter::once(&self.classes[own].1);
+        let with_room = self.classes.iter().map(|(_, class)| class).filter(|class| class.has_room());
+        own_class.chain(with_room).filter_map(|class| class.poorest.peek()).min().map(|(_, heir)| heir)
+    }
+
+    /// Takes a connection off the books.
+    fn free_permit(&mut self, conn: u32) {
+        let route = self.conns[conn].route;
+        self.class_mut(route).permits -= 1;
+        self.sums.permits -= 1;
+        self.expiries.remove(conn);
+        self.conns.remove(conn);
+        if self.conns.len() == 0 && (self.sums.permits, self.sums.in_use, self.sums.closing) != (0, 0, 0) {
+            self.faults.permits_lost += 1;
+        }
+    }
+
+    /// Forgets a removed route whose last connection is closed.
+    pub(crate) fn drop_if_gone(&mut self, index: u32) {
+        let route = &self.routes[index];
+        if route.life == Life::Leaving && route.permits() == 0 && route.promised == 0 {
+            self.class_mut(index).forget(index, 0, 0);
+            self.refusals.remove(index);
+            self.routes.remove(index);
+        }
+    }
+
+    fn connecting(&self, conn: ConnId) -> Option<u32> {
+        self.conn(conn).filter(|index| self.conns[*index].state == ConnState::Connecting)
+    }
+}

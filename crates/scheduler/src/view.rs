@@ -1,0 +1,167 @@
+//! What the scheduler shows: numbers for consoles, metrics and tests. Nothing here steers anything.
+
+use std::time::Duration;
+
+use crate::route::Route;
+use crate::scheduler::Scheduler;
+use crate::types::{CloseReason, Time};
+
+/// One route's standing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteView {
+    /// Its share of contended capacity relative to other routes.
+    pub weight: u32,
+    /// Connections it gets before anyone gets more than theirs.
+    pub guarantee: u32,
+    /// The most connections it may hold.
+    pub cap: Option<u32>,
+    /// Connections being made.
+    pub connecting: u32,
+    /// Connections with nothing to do.
+    pub idle: u32,
+    /// Connections lent out, or out for a test.
+    pub in_use: u32,
+    /// Connections whose permit is not back yet.
+    pub closing: u32,
+    /// Waiters.
+    pub waiting: u32,
+    /// The plain quota of seeds/001: effective budget divided by active routes.
+    pub quota: f64,
+    /// Its part of the effective budget by weight among the active routes, at least its guarantee.
+    pub share: f64,
+    /// Leases granted so far.
+    pub served: u64,
+    /// Slot time had so far, summed over ended leases.
+    pub service: Duration,
+    /// Since when its first waiter has waited.
+    pub oldest_waiter: Option<Time>,
+}
+
+impl RouteView {
+    pub(crate) fn of(scheduler: &Scheduler, route: &Route) -> Self {
+        let budget = f64::from(scheduler.effective_budget());
+        let sums = &scheduler.sums;
+        let by_weight = budget * route.weight() as f64 / sums.active_weight.max(route.weight()) as f64;
+        Self {
+            weight: route.limits.weight,
+            guarantee: route.limits.guarantee,
+            cap: route.limits.cap,
+            connecting: route.connecting,
+            idle: route.idle.len(),
+            in_use: route.in_use,
+            closing: route.closing,
+            waiting: route.waiting(),
+            quota: budget / f64::from(sums.active_routes.max(1)),
+            share: by_weight.max(f64::from(route.limits.guarantee)),
+            served: route.served,
+            service: route.service,
+            oldest_waiter: route.queue.front().map(|waiter| scheduler.waiters[waiter].since),
+        }
+    }
+
+    /// Connections that serve the route or soon will.
+    #[must_use]
+    pub const fn held(&self) -> u32 {
+        self.connecting + self.idle + self.in_use
+    }
+}
+
+/// Sums over all routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Totals {
+    /// The most connections there may be.
+    pub budget: u32,
+    /// The most connections the server lets us have, for all we know.
+    pub effective_budget: u32,
+    /// Connections being made.
+    pub connecting: u32,
+    /// Connections with nothing to do.
+    pub idle: u32,
+    /// Connections lent out, or out for a test.
+    pub in_use: u32,
+    /// Connections whose permit is not back yet.
+    pub closing: u32,
+    /// Waiters.
+    pub waiting: u32,
+    /// Routes that hold a connection or have a waiter.
+    pub active_routes: u32,
+    /// Connects decided so far.
+    pub opens: u64,
+    /// Closes so far, by reason.
+    pub closes: CloseCounts,
+    /// Slots that moved from one route to another so far.
+    pub moves: u64,
+    /// The measured connect time; zero before the first.
+    pub connect_time: Duration,
+}
+
+impl Totals {
+    pub(crate) fn of(scheduler: &Scheduler) -> Self {
+        let sums = &scheduler.sums;
+        Self {
+            budget: scheduler.limits.budget,
+            effective_budget: scheduler.effective_budget(),
+            connecting: sums.connecting,
+            idle: sums.permits - sums.connecting - sums.in_use - sums.closing,
+            in_use: sums.in_use,
+            closing: sums.closing,
+            waiting: scheduler.waiters.len() as u32,
+            active_routes: sums.active_routes,
+            opens: scheduler.counters.opens,
+            closes: scheduler.counters.closes,
+            moves: scheduler.counters.moves,
+            connect_time: scheduler.connect_time.get(),
+        }
+    }
+}
+
+/// A count per [`CloseReason`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CloseCounts([u64; CloseReason::ALL.len()]);
+
+impl CloseCounts {
+    /// How many connections were closed for this reason.
+    #[must_use]
+    pub const fn get(&self, reason: CloseReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// How many were closed for any reason.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    pub(crate) const fn add(&mut self, reason: CloseReason) {
+        self.0[reason as usize] += 1;
+    }
+}
+
+/// Broken promises, counted. Every one of these must stay zero in production; a metric above zero is a bug report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Faults {
+    /// I1: a connection was opened beyond the budget or a cap.
+    pub over_budget: u64,
+    /// I2: a connection fell idle beside a waiter of its own route.
+    pub idle_beside_waiter: u64,
+    /// I3: a waiter was granted before one of its route that came earlier.
+    pub overtaken: u64,
+    /// I4: a waiter was to end that had ended.
+    pub ended_twice: u64,
+    /// I5: everything had left and a permit was still out.
+    pub permits_lost: u64,
+    /// I6: a route with a claim was passed over more often than the bound allows.
+    pub starved: u64,
+    /// I7: a backlogged route fell behind a richer one further than the bound allows.
+    pub unfair: u64,
+    /// The caller reported on a connection that does not exist, or not in that state.
+    pub stale_reports: u64,
+}
+
+impl Faults {
+    /// Nothing has gone wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
