@@ -1,0 +1,75 @@
+//! What the pool must be told: how a connection is made, judged and ended.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use scheduler::{CloseReason, ConnectFailure, StateKey};
+
+/// Makes, judges and ends connections of one kind to one server.
+///
+/// The pool calls the asynchronous methods in tasks of its own, never in a waiter's, and puts a deadline on each. A
+/// method that panics or outlasts its deadline counts as failed; its permit comes back all the same.
+pub trait Connector: Send + Sync + 'static {
+    /// A connection, logged in and ready for use.
+    type Connection: Send + 'static;
+    /// What a connect needs beyond the server: user, database, credentials.
+    type Route: Send + Sync + 'static;
+    /// Why a connect or a validation failed. Its text is shown to callers, so it must not carry secrets.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Connects and logs in. The deadline is [`Settings::connect_timeout`](crate::Settings::connect_timeout).
+    ///
+    /// # Errors
+    /// Says whose fault it is: the [`ConnectFailure`] decides what becomes of the waiters.
+    fn connect(
+        &self,
+        route: &Arc<Self::Route>,
+    ) -> impl Future<Output = Result<Self::Connection, ConnectError<Self::Error>>> + Send;
+
+    /// May the connection be lent again? Asked when a lease is dropped, so it must be cheap and must not block.
+    fn is_reusable(&self, connection: &mut Self::Connection) -> bool;
+
+    /// A fingerprint of the connection's session state, asked after a connect and at each return.
+    fn state(&self, connection: &Self::Connection) -> StateKey {
+        let _ = connection;
+        StateKey::default()
+    }
+
+    /// Asks the server whether the connection still works, usually by the protocol's own ping. The deadline is
+    /// [`Settings::validate_timeout`](crate::Settings::validate_timeout).
+    ///
+    /// # Errors
+    /// The connection is closed and another one takes its place.
+    fn validate(&self, connection: &mut Self::Connection) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Says goodbye and closes. The deadline is [`Settings::close_timeout`](crate::Settings::close_timeout); the permit
+    /// is free when this ends, in whatever way.
+    fn close(&self, connection: Self::Connection, reason: CloseReason) -> impl Future<Output = ()> + Send;
+}
+
+/// Why a connect failed: what the pool must know of it, and the connector's own error.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct ConnectError<E: std::error::Error + 'static> {
+    /// Whose fault it is.
+    pub failure: ConnectFailure,
+    /// What happened.
+    pub source: E,
+}
+
+impl<E: std::error::Error + 'static> ConnectError<E> {
+    /// The server did not answer, or the connection broke: to be tried again, with back-off.
+    pub fn unavailable(source: E) -> Self {
+        Self { failure: ConnectFailure::Unavailable, source }
+    }
+
+    /// The server does not let this route in: its waiters are told.
+    pub fn login_refused(source: E) -> Self {
+        Self { failure: ConnectFailure::LoginRefused, source }
+    }
+
+    /// The server has no connection left: the pool lives on a lower budget for a while.
+    pub fn too_many_connections(source: E) -> Self {
+        Self { failure: ConnectFailure::TooManyConnections, source }
+    }
+}

@@ -1,0 +1,99 @@
+//! The pool's one background task: it sleeps until something is due, or until it is called.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use scheduler::{Home, RouteId, Time};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::connector::Connector;
+use crate::core::Core;
+use crate::shared::{Shared, Starter};
+use crate::table::{CallSite, Leak, Phase};
+
+/// The keeper never sleeps less than this, so that a time that is due again and again cannot keep a core busy.
+const NAP_MIN: Duration = Duration::from_millis(1);
+
+/// The keeper looks at least this often, which keeps its timer in the range of any clock.
+const SLEEP_MAX: Duration = Duration::from_hours(24);
+
+/// Keeps a pool until its last handle is gone.
+pub(crate) async fn keep<C: Connector>(pool: Weak<Shared<C>>, alarm: Arc<Notify>) {
+    let mut next_round = Time::default();
+    loop {
+        let wake_at = {
+            let Some(shared) = pool.upgrade() else { return };
+            match catch_unwind(AssertUnwindSafe(|| shared.maintain(&mut next_round))) {
+                Ok(wake_at) => wake_at,
+                // An observer panicked. The pool goes on; others in its waiters' place would not know why it stopped.
+                Err(_) => Instant::now() + NAP_MIN,
+            }
+        };
+        tokio::select! {
+            () = alarm.notified() => {}
+            () = sleep_until(wake_at) => {}
+        }
+    }
+}
+
+/// A lease that is out too long.
+struct Overdue {
+    route: RouteId,
+    site: CallSite,
+    held: Duration,
+}
+
+impl<C: Connector> Shared<C> {
+    /// Does what is due and returns when to look again.
+    fn maintain(self: &Arc<Self>, next_round: &mut Time) -> Instant {
+        let (overdue, wake_at) = self.act(Starter::Caller(Home::default()), |core, now| {
+            core.scheduler.handle_time(now);
+            let overdue = if core.settings.wants_rounds() && now >= *next_round {
+                *next_round = now.after(core.settings.maintenance_interval.max(NAP_MIN));
+                core.round(now)
+            } else {
+                Vec::new()
+            };
+            core.set_alarm(now, *next_round);
+            (overdue, core.alarm)
+        });
+        for Overdue { route, site, held } in overdue {
+            tracing::warn!(%site, ?held, "a connection has not been given back");
+            self.observer.on_leak(route, site, held);
+        }
+        self.instant_of(wake_at)
+    }
+}
+
+impl<C: Connector> Core<C> {
+    /// Looks for leases that are out too long, and for idle connections to test.
+    fn round(&mut self, now: Time) -> Vec<Overdue> {
+        if let Some(after) = self.settings.test_while_idle {
+            self.test_idle(after, now);
+        }
+        self.settings.leak_timeout.map_or_else(Vec::new, |after| self.overdue(after, now))
+    }
+
+    fn overdue(&mut self, after: Duration, now: Time) -> Vec<Overdue> {
+        let mut overdue = Vec::new();
+        for entry in self.table.iter_mut() {
+            if let Phase::Lent { since, site, leak: leak @ Leak::Unreported } = &mut entry.phase
+                && now.since(*since) >= after
+            {
+                *leak = Leak::Reported;
+                overdue.push(Overdue { route: entry.route, site, held: now.since(*since) });
+            }
+        }
+        overdue
+    }
+
+    /// Sets when the keeper looks again, the scheduler's decisions carried out.
+    fn set_alarm(&mut self, now: Time, next_round: Time) {
+        self.carry_out_decisions(now);
+        let round = self.settings.wants_rounds().then_some(next_round);
+        let next = self.scheduler.next_time().into_iter().chain(round).min().unwrap_or(Time(u64::MAX));
+        self.alarm = next.clamp(now.after(NAP_MIN), now.after(SLEEP_MAX));
+    }
+}

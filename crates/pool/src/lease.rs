@@ -1,0 +1,121 @@
+//! A connection, lent.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use scheduler::{CloseReason, ConnId, RouteId, Time};
+use tokio::time::Instant;
+
+use crate::connector::Connector;
+use crate::core::{Granted, Verdict};
+use crate::shared::{Shared, Starter};
+
+/// A server connection lent to one caller, with its permit. Dropping it gives it back or closes it.
+///
+/// It is given back as it is: whoever drops a lease in the middle of a transaction relies on the connector's
+/// [`is_reusable`](Connector::is_reusable) to notice. A lease dropped by a panic is closed.
+pub struct Lease<C: Connector> {
+    shared: Arc<Shared<C>>,
+    /// Present until the lease is dropped.
+    connection: Option<Box<C::Connection>>,
+    conn: ConnId,
+    route: RouteId,
+    since: Time,
+    end: End,
+}
+
+/// How a lease ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// As the connector judges.
+    Judged,
+    /// The holder wants it closed.
+    Discarded,
+}
+
+impl<C: Connector> Lease<C> {
+    /// Wraps a connection that was granted after this wait, and tells the observer: in this order, so that a panic of
+    /// the observer gives the connection back.
+    pub(crate) fn observed(shared: Arc<Shared<C>>, granted: Granted<C>, waited: Duration) -> Self {
+        let Granted { conn, route, connection, since } = granted;
+        let lease = Self { shared, connection: Some(connection), conn, route, since, end: End::Judged };
+        lease.shared.observer.on_lease(route, waited);
+        lease
+    }
+
+    /// Which connection this is. The same id comes again when it is lent again, never for another connection.
+    #[must_use]
+    pub fn id(&self) -> ConnId {
+        self.conn
+    }
+
+    /// Whose connection it is.
+    #[must_use]
+    pub fn route(&self) -> RouteId {
+        self.route
+    }
+
+    /// Since when it has been lent.
+    #[must_use]
+    pub fn held_since(&self) -> Instant {
+        self.shared.instant_of(self.since)
+    }
+
+    /// Ends the lease and closes the connection. The reason goes to the log.
+    pub fn discard(mut self, why: &'static str) {
+        tracing::debug!(conn = ?self.conn, why, "connection discarded by its holder");
+        self.end = End::Discarded;
+    }
+
+    /// Ends the lease now. The same as dropping it.
+    pub fn detach_now(self) {
+        drop(self);
+    }
+
+    /// What becomes of the connection. The connector's opinion is foreign code: should it panic, it has none.
+    fn verdict(&self, connection: &mut C::Connection) -> Verdict {
+        let close = Verdict::Close(CloseReason::Unusable);
+        if self.end == End::Discarded || std::thread::panicking() {
+            return close;
+        }
+        let connector = &self.shared.connector;
+        let judge = AssertUnwindSafe(|| connector.is_reusable(connection).then(|| connector.state(connection)));
+        catch_unwind(judge).ok().flatten().map_or(close, Verdict::Keep)
+    }
+}
+
+impl<C: Connector> Deref for Lease<C> {
+    type Target = C::Connection;
+
+    fn deref(&self) -> &C::Connection {
+        self.connection.as_deref().expect("only drop takes the connection out")
+    }
+}
+
+impl<C: Connector> DerefMut for Lease<C> {
+    fn deref_mut(&mut self) -> &mut C::Connection {
+        self.connection.as_deref_mut().expect("only drop takes the connection out")
+    }
+}
+
+impl<C: Connector> Drop for Lease<C> {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let verdict = self.verdict(&mut connection);
+        let (conn, since) = (self.conn, self.since);
+        let held = self.shared.act(Starter::Keeper, |core, now| {
+            core.give_back(conn, connection, verdict, now);
+            now.since(since)
+        });
+        self.shared.observer.on_return(self.route, held);
+    }
+}
+
+impl<C: Connector> fmt::Debug for Lease<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("conn", &self.conn).field("route", &self.route).finish_non_exhaustive()
+    }
+}

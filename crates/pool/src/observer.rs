@@ -1,0 +1,51 @@
+//! What the pool tells about itself as it happens.
+
+use std::error::Error;
+use std::panic::Location;
+use std::time::Duration;
+
+use scheduler::{CloseReason, ConnId, ConnectFailure, RouteId};
+
+/// Hears what happens in a pool, to count and log it. All methods do nothing unless overridden.
+///
+/// They are called outside the pool's lock, [`on_lease`](Self::on_lease) and [`on_return`](Self::on_return) in the
+/// task that takes or gives back a connection: they should count and return.
+pub trait Observer: Send + Sync + 'static {
+    /// A connection was opened; connect and login took this long.
+    fn on_open(&self, route: RouteId, conn: ConnId, took: Duration) {
+        let _ = (route, conn, took);
+    }
+
+    /// A connect failed.
+    fn on_open_failed(&self, route: RouteId, failure: ConnectFailure, error: &dyn Error) {
+        let _ = (route, failure, error);
+    }
+
+    /// A connection's socket is closed and its permit free.
+    fn on_close(&self, route: RouteId, conn: ConnId, reason: CloseReason, age: Duration, uses: u64) {
+        let _ = (route, conn, reason, age, uses);
+    }
+
+    /// A connection was lent, after this long; zero when one was at hand.
+    fn on_lease(&self, route: RouteId, waited: Duration) {
+        let _ = (route, waited);
+    }
+
+    /// A lease ended.
+    fn on_return(&self, route: RouteId, held: Duration) {
+        let _ = (route, held);
+    }
+
+    /// A lease has been held longer than `leak_timeout`. Told once per lease.
+    fn on_leak(&self, route: RouteId, place: &'static Location<'static>, held: Duration) {
+        let _ = (route, place, held);
+    }
+
+    /// A checkout ran out of time.
+    fn on_timeout(&self, route: RouteId, waited: Duration) {
+        let _ = (route, waited);
+    }
+}
+
+/// Hears nothing.
+impl Observer for () {}

@@ -1,0 +1,255 @@
+//! The pool's handle.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use scheduler::{ClassId, ClassLimits, Home, Request, RouteId, RouteLimits, RouteView, StateKey, Time, Totals};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::checkout::{Checkout, Pending};
+use crate::connector::Connector;
+use crate::core::{Answer, Core, Life, Target};
+use crate::error::CheckoutError;
+use crate::keeper::keep;
+use crate::lease::Lease;
+use crate::observer::Observer;
+use crate::settings::Settings;
+use crate::shared::{Shared, Starter};
+use crate::snapshot::Snapshot;
+
+/// A pool of connections to one server, shared by routes. A clone is another handle to the same pool.
+///
+/// When the last handle and the last lease are gone, idle connections are dropped without a goodbye; [`close`](Self::close)
+/// says it.
+pub struct Pool<C: Connector> {
+    shared: Arc<Shared<C>>,
+}
+
+/// What came of [`Pool::close`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseReport {
+    /// Connections closed, those that were in use at first included.
+    pub closed: u64,
+    /// Connections still in use or on the way when time was up. Each is closed when it comes back.
+    pub abandoned: u32,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl<C: Connector> Pool<C> {
+    /// An empty pool, on the runtime this is called on. It has no routes yet.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime; there, use [`with_runtime`](Self::with_runtime).
+    #[must_use]
+    pub fn new(connector: C, settings: Settings, observer: impl Observer) -> Self {
+        Self::with_runtime(connector, settings, observer, Handle::current())
+    }
+
+    /// An empty pool on this runtime, which must have its time driver on.
+    #[must_use]
+    pub fn with_runtime(connector: C, settings: Settings, observer: impl Observer, runtime: Handle) -> Self {
+        let core = Core::new(settings, seed(), Time::default());
+        let epoch = Instant::now();
+        let shared = Arc::new(Shared::new(connector, Box::new(observer), core, epoch, runtime));
+        shared.runtime.spawn(keep(Arc::downgrade(&shared), Arc::clone(&shared.alarm)));
+        Self { shared }
+    }
+
+    // ---- checkout
+
+    /// Waits for a connection of this route. Dropping the future at any point loses nothing but the place in the queue.
+    ///
+    /// # Errors
+    /// See [`CheckoutError`].
+    pub async fn checkout(&self, route: RouteId, checkout: Checkout) -> Result<Lease<C>, CheckoutError<C::Error>> {
+        self.start_checkout(route, checkout).await
+    }
+
+    /// The same as a future that can be held and polled by hand; it has its place in the queue from now on.
+    pub fn start_checkout(&self, route: RouteId, checkout: Checkout) -> Pending<C> {
+        let Checkout { state, home, deadline, place } = checkout;
+        let deadline = deadline.map(|deadline| self.shared.time_of(deadline));
+        let answer = self.shared.act(Starter::Caller(home), |core, now| {
+            let deadline = deadline.unwrap_or_else(|| now.after(core.settings.checkout_timeout));
+            core.attach(route, Request { state, home, deadline }, place, now)
+        });
+        match answer {
+            Answer::Granted(granted) => {
+                Pending::granted(Lease::observed(Arc::clone(&self.shared), granted, Duration::ZERO))
+            }
+            Answer::Waiting(place) => Pending::waiting(Arc::clone(&self.shared), place),
+            Answer::Refused(refusal) => Pending::failed(refusal.into()),
+        }
+    }
+
+    /// A connection if one can be had at once: idle, with no earlier waiter, and not due for a test.
+    #[must_use]
+    #[track_caller]
+    pub fn try_checkout(&self, route: RouteId, state: StateKey, home: Home) -> Option<Lease<C>> {
+        let place = std::panic::Location::caller();
+        let granted = self.shared.act(Starter::Caller(home), |core, now| {
+            core.try_attach(route, Request { state, home, deadline: now }, place, now)
+        })?;
+        Some(Lease::observed(Arc::clone(&self.shared), granted, Duration::ZERO))
+    }
+
+    // ---- routes
+
+    /// Makes a route known; its `min_idle` connections are opened at once.
+    pub fn add_route(&self, route: C::Route, limits: RouteLimits) -> RouteId {
+        let target = Target { route: Arc::new(route), last_fault: None, refusal: None };
+        self.act(|core, now| {
+            let id = core.scheduler.add_route(limits, now);
+            core.targets.insert(id, target);
+            id
+        })
+    }
+
+    /// Changes what holds for a route. An unknown one is ignored.
+    pub fn set_route_limits(&self, route: RouteId, limits: RouteLimits) {
+        self.act(|core, now| core.scheduler.set_route(route, limits, now));
+    }
+
+    /// Gives a route new credentials: idle connections are closed now, those in use when they come back, and all
+    /// connects from now on use these. An unknown route is ignored.
+    pub fn replace_route(&self, route: RouteId, credentials: C::Route) {
+        let credentials = Arc::new(credentials);
+        let old = self.act(|core, now| {
+            let target = core.targets.get_mut(&route)?;
+            let old = std::mem::replace(&mut target.route, credentials);
+            core.outdate(route, now);
+            Some(old)
+        });
+        drop(old);
+    }
+
+    /// Removes a route: its waiters are told, its idle connections closed, those in use when they come back.
+    pub fn remove_route(&self, route: RouteId) {
+        let target = self.act(|core, now| {
+            core.scheduler.remove_route(route, now);
+            core.targets.remove(&route)
+        });
+        drop(target);
+    }
+
+    /// Opens up to this many connections of a route ahead of demand, at most what can be had within
+    /// [`Settings::checkout_timeout`], and returns how many stood ready.
+    pub async fn warm(&self, route: RouteId, connections: u32) -> u32 {
+        let pending: Vec<_> = (0..connections).map(|_| self.start_checkout(route, Checkout::new())).collect();
+        let mut leases = Vec::new();
+        for pending in pending {
+            leases.extend(pending.await.ok());
+        }
+        u32::try_from(leases.len()).unwrap_or(u32::MAX)
+    }
+
+    // ---- control
+
+    /// Changes the settings. No lease and no waiter is lost: a smaller budget closes connections as they come back.
+    pub fn set_settings(&self, settings: Settings) {
+        self.act(|core, now| {
+            core.scheduler.set_limits(settings.limits(), now);
+            core.scheduler.set_recycling(settings.recycling(), now);
+            core.settings = settings;
+        });
+        // Rounds may have become due, or more frequent.
+        self.shared.alarm.notify_one();
+    }
+
+    /// Sets what holds for a class.
+    pub fn set_class(&self, class: ClassId, limits: ClassLimits) {
+        self.act(|core, now| core.scheduler.set_class(class, limits, now));
+    }
+
+    /// Lends nothing until [`resume`](Self::resume). Requests queue and keep their deadlines.
+    pub fn pause(&self) {
+        self.act(|core, now| core.scheduler.pause(now));
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.act(|core, now| core.scheduler.resume(now));
+    }
+
+    /// Replaces every connection: idle ones are closed now, those in use when they come back.
+    pub fn reconnect(&self) {
+        self.act(|core, now| core.scheduler.reconnect(now));
+    }
+
+    /// Closes the pool: nobody new is served, waiters are told, idle connections closed, and leases may end by
+    /// themselves until the deadline. It returns when every permit is back, or then.
+    pub async fn close(&self, deadline: Duration) -> CloseReport {
+        let began = Instant::now();
+        let closed_before = self.act(|core, now| {
+            let before = core.scheduler.totals().closes.sum();
+            core.life = Life::Draining;
+            core.scheduler.drain(now);
+            before
+        });
+        let until = began + deadline;
+        loop {
+            let emptied = self.shared.empty.notified();
+            tokio::pin!(emptied);
+            emptied.as_mut().enable();
+            let held = self.shared.lock().scheduler.held();
+            if held == 0 || timeout_at(until, emptied).await.is_err() {
+                break;
+            }
+        }
+        let core = self.shared.lock();
+        let (closed, abandoned) = (core.scheduler.totals().closes.sum() - closed_before, core.scheduler.held());
+        CloseReport { closed, abandoned, took: began.elapsed() }
+    }
+
+    // ---- view
+
+    /// Sums over all routes. Cheap.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.shared.lock().scheduler.totals()
+    }
+
+    /// What one route holds and has had. Cheap.
+    #[must_use]
+    pub fn route(&self, route: RouteId) -> Option<RouteView> {
+        self.shared.lock().scheduler.route(route)
+    }
+
+    /// Everything, as of one instant. It holds the lock for a time that grows with routes and connections.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.shared.now();
+        self.shared.lock().snapshot(now)
+    }
+
+    /// The current settings.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.shared.lock().settings.clone()
+    }
+
+    fn act<R>(&self, section: impl FnOnce(&mut Core<C>, Time) -> R) -> R {
+        self.shared.act(Starter::Caller(Home::default()), section)
+    }
+}
+
+/// A seed for jitter: it must differ between pools and processes, and needs no other quality.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+impl<C: Connector> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C: Connector> fmt::Debug for Pool<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("totals", &self.totals()).finish_non_exhaustive()
+    }
+}

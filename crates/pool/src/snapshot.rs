@@ -1,0 +1,95 @@
+//! The pool as it stands, for consoles and metrics.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use scheduler::{CloseReason, ConnId, Faults, RouteId, RouteView, StateKey, Time, Totals};
+
+use crate::connector::Connector;
+use crate::core::Core;
+use crate::table::{Entry, Phase};
+
+/// Everything there is to know about a pool at one instant.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When it was taken, on the clock of [`RouteView::oldest_waiter`].
+    pub at: Time,
+    /// Sums over all routes.
+    pub totals: Totals,
+    /// Broken promises; all must be zero.
+    pub faults: Faults,
+    /// Every route.
+    pub routes: Vec<(RouteId, RouteView)>,
+    /// Every connection that holds a permit.
+    pub connections: Vec<ConnectionView>,
+}
+
+/// One connection.
+#[derive(Debug, Clone)]
+pub struct ConnectionView {
+    /// Its id.
+    pub id: ConnId,
+    /// Whose it is.
+    pub route: RouteId,
+    /// Its session state when it was last given back.
+    pub state: StateKey,
+    /// How long ago its connect began.
+    pub age: Duration,
+    /// Leases so far, a present one included.
+    pub uses: u64,
+    /// Where it is.
+    pub activity: Activity,
+}
+
+/// Where a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Its connect is under way.
+    Connecting,
+    /// It has nothing to do.
+    Idle {
+        /// Since how long; a test does not count as something to do.
+        since: Duration,
+    },
+    /// It is lent.
+    Lent {
+        /// Since how long.
+        since: Duration,
+        /// Where in the source it was checked out.
+        place: &'static Location<'static>,
+    },
+    /// It is being validated.
+    Testing,
+    /// It is being closed.
+    Closing {
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+impl<C: Connector> Core<C> {
+    pub(crate) fn snapshot(&self, now: Time) -> Snapshot {
+        Snapshot {
+            at: now,
+            totals: self.scheduler.totals(),
+            faults: *self.scheduler.faults(),
+            routes: self.scheduler.routes().collect(),
+            connections: self.table.iter().map(|entry| self.view(entry, now)).collect(),
+        }
+    }
+
+    fn view(&self, entry: &Entry<C::Connection>, now: Time) -> ConnectionView {
+        let &Entry { id, route, state, uses, .. } = entry;
+        let activity = match entry.phase {
+            Phase::Connecting => Activity::Connecting,
+            Phase::Idle { .. } => {
+                let since = self.scheduler.idle_since(id).unwrap_or(now);
+                Activity::Idle { since: now.since(since) }
+            }
+            Phase::Lent { since, site, .. } => Activity::Lent { since: now.since(since), place: site },
+            Phase::Testing => Activity::Testing,
+            Phase::Closing { reason } => Activity::Closing { reason },
+        };
+        ConnectionView { id, route, state, age: now.since(entry.born), uses, activity }
+    }
+}
