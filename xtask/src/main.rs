@@ -1,2 +1,56 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `tidy`, `ci`, `setup`.
+//!
+//! Everything a contributor runs beyond plain cargo is here, in Rust, so that nobody needs another tool. It knows the
+//! product only from outside, through `testkit`; `bench` and `demo` measure what a user would.
+
+mod bench;
+mod ci;
+mod demo;
+mod load;
+mod report;
+mod scene;
+mod setup;
+mod shell;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what tests and the demo need, or say what to install.
+    Setup,
+    /// Show Evenkeel sharing 20 connections of a real PostgreSQL fairly between three users and 200 clients.
+    Demo {
+        /// Print one table and end, instead of live lines until Ctrl-C.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run all tests.
+    Test,
+    /// Check layers, file lengths, unfinished work and links.
+    Tidy,
+    /// Everything that must pass before a change is merged.
+    Ci,
+    /// Measure, beside PgBouncer where there is something to compare.
+    Bench(bench::Arguments),
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Setup => setup::run(),
+        Command::Demo { once } => demo::run(if once { demo::Length::Once } else { demo::Length::UntilInterrupted }),
+        Command::Test => ci::test(),
+        Command::Tidy => tidy::run(),
+        Command::Ci => ci::run(),
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}

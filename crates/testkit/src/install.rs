@@ -43,6 +43,18 @@ impl Install {
         Self::find(Some(&root), None).ok()
     }
 
+    /// An installation that has PgBouncer: the peers' for its newer version, else the environment's.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn with_pgbouncer() -> Result<Self> {
+        let candidates = Self::peers().into_iter().chain(Self::from_env().ok());
+        candidates
+            .into_iter()
+            .find(|install| install.pgbouncer().is_ok())
+            .with_context(|| format!("no PgBouncer: {HINT}"))
+    }
+
     /// The newest installation in `root`, or the one of the `version` asked for.
     ///
     /// # Errors

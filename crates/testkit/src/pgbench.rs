@@ -257,6 +257,14 @@ impl Running {
         &self.process
     }
 
+    /// Whether it is still under way.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        self.process.is_running()
+    }
+
     /// Waits for the end and reads the figures.
     ///
     /// # Errors

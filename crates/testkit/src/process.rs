@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 
 use crate::poll_until;
 
@@ -185,6 +185,13 @@ pub fn cpu_time(id: u32) -> Result<Duration> {
     let (_, after_name) = stat.rsplit_once(')').context("no name in stat")?;
     let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+/// Raises our limit of open files, which children inherit, as far as allowed: thousands of clients need it.
+pub fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).ok();
 }
 
 /// Runs a command to its end and returns its standard output, trimmed.

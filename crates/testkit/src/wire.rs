@@ -53,6 +53,9 @@ impl std::fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
+/// A row of a result as text, `None` for null.
+pub type Row = Vec<Option<String>>;
+
 /// A connection to a PostgreSQL server, or to something that claims to be one.
 #[derive(Debug)]
 pub struct Wire {
@@ -186,13 +189,27 @@ impl Wire {
     ///
     /// # Errors
     /// A [`ServerError`] when a statement fails (the connection stays usable), or when the connection is gone.
-    pub fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+    pub fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
+        self.query_named(sql).map(|(_, rows)| rows)
+    }
+
+    /// As [`Wire::query`], with the names of the columns before the rows.
+    ///
+    /// # Errors
+    /// As [`Wire::query`].
+    pub fn query_named(&mut self, sql: &str) -> Result<(Vec<String>, Vec<Row>)> {
         self.send_query(sql)?;
         let messages = self.read_until_ready()?;
         if let Some(error) = messages.iter().find(|message| message.tag == b'E') {
             return Err(server_error(error).into());
         }
-        messages.iter().filter(|message| message.tag == b'D').map(|message| row(&message.body)).collect()
+        let names = messages.iter().find(|message| message.tag == b'T').map(|message| column_names(&message.body));
+        let rows = messages
+            .iter()
+            .filter(|message| message.tag == b'D')
+            .map(|message| row(&message.body))
+            .collect::<Result<_>>()?;
+        Ok((names.transpose()?.unwrap_or_default(), rows))
     }
 
     /// The single value of a query with one row of one column.
@@ -377,7 +394,19 @@ fn server_error(message: &Message) -> ServerError {
     ServerError { code: field(b'C'), text: field(b'M') }
 }
 
-fn row(body: &[u8]) -> Result<Vec<Option<String>>> {
+/// Names in a RowDescription, each followed by 18 bytes about the column.
+fn column_names(body: &[u8]) -> Result<Vec<String>> {
+    let (count, mut rest) = body.split_first_chunk::<2>().context("row description")?;
+    let mut names = Vec::new();
+    for _ in 0..u16::from_be_bytes(*count) {
+        let end = rest.iter().position(|byte| *byte == 0).context("end of a column name")?;
+        names.push(String::from_utf8_lossy(&rest[..end]).into_owned());
+        rest = rest.get(end + 1 + COLUMN_FACTS_LEN..).context("facts of a column")?;
+    }
+    Ok(names)
+}
+
+fn row(body: &[u8]) -> Result<Row> {
     let (count, mut rest) = body.split_first_chunk::<2>().context("row header")?;
     let mut values = Vec::new();
     for _ in 0..u16::from_be_bytes(*count) {
@@ -396,6 +425,8 @@ fn row(body: &[u8]) -> Result<Vec<Option<String>>> {
     Ok(values)
 }
 
+/// Table, attribute, type, type length, type modifier and format of a column in a RowDescription.
+const COLUMN_FACTS_LEN: usize = 18;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// A bound for what tests read, far above what they send.
 const MESSAGE_LEN_MAX: usize = 1 << 28;
@@ -419,6 +450,13 @@ mod tests {
         // DataRow: 2 columns, null, "ab"
         let body = [0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 2, b'a', b'b'];
         assert_eq!(row(&body).unwrap(), [None, Some("ab".to_owned())]);
+    }
+
+    #[test]
+    fn column_names_stand_before_their_facts() {
+        let body = [&[0, 2][..], b"one\0", &[1; 18], b"two\0", &[2; 18]].concat();
+        assert_eq!(column_names(&body).unwrap(), ["one", "two"]);
+        assert!(column_names(&body[..body.len() - 1]).is_err());
     }
 
     #[test]

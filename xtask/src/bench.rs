@@ -1,0 +1,85 @@
+//! Benchmarks: what Evenkeel costs and what it guarantees, beside PgBouncer in the same run.
+
+mod contender;
+mod fairness;
+mod pg;
+mod runtime;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+pub(crate) use contender::build_evenkeel;
+
+use crate::setup;
+use crate::shell::{cargo, step};
+
+/// Which benchmark, how long, and where the result goes.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What to measure.
+    #[arg(value_enum)]
+    what: What,
+    /// Seconds per run.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Runs per figure, interleaved with those of the other contenders.
+    #[arg(long, default_value_t = 3)]
+    repeat: usize,
+    /// Also write the page under docs/benchmarks.
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Ways of using tokio, with a bare relay (docs/decisions/0001-runtime.md).
+    Runtime,
+    /// A light user beside a heavy one, and eight equal ones, on a budget of 20 connections.
+    Fairness,
+    /// pgbench through the pooler: CPU, throughput, latency, memory, logins.
+    Pg,
+    /// Cost of a scheduling decision with 10 to 100,000 routes, and the simulated scenarios.
+    Scheduler,
+    /// The embeddable pool beside other pools.
+    Pool,
+    /// All of them.
+    All,
+}
+
+/// Runs what was asked for.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    testkit::process::raise_file_limit();
+    let asked = |what| arguments.what == what || arguments.what == What::All;
+    if asked(What::Scheduler) {
+        example("evenkeel-scheduler", "cost")?;
+        example("evenkeel-scheduler", "fairness")?;
+    }
+    if asked(What::Pool) {
+        example("evenkeel-pool", "compare")?;
+    }
+    if asked(What::Runtime) || asked(What::Fairness) || asked(What::Pg) {
+        setup::servers()?;
+    }
+    if asked(What::Runtime) {
+        runtime::run(arguments)?;
+    }
+    if asked(What::Fairness) {
+        fairness::run(arguments)?;
+    }
+    if asked(What::Pg) {
+        pg::run(arguments)?;
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds.max(1))
+    }
+}
+
+fn example(package: &str, name: &str) -> Result<()> {
+    let mut command = cargo(&["run", "--quiet", "--release", "--package", package, "--example", name]);
+    step(&format!("{package}: {name}"), &mut command)
+}

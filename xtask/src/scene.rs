@@ -1,0 +1,76 @@
+//! The scene that the demo and the benchmarks share: one real server, its users, and Evenkeel in front with one budget.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use testkit::{Evenkeel, Login, Options, Postgres, Wire};
+
+/// A server connection budget, users and databases; every user has the password [`PASSWORD`].
+pub(crate) struct Scene<'a> {
+    /// The most server connections Evenkeel may hold.
+    pub(crate) budget: u32,
+    /// Names of the users.
+    pub(crate) users: &'a [&'a str],
+    /// Names of the databases.
+    pub(crate) databases: &'a [&'a str],
+}
+
+impl Scene<'_> {
+    /// Starts the PostgreSQL server, with room beyond the budget for observers.
+    pub(crate) fn postgres(&self, options: Options) -> Result<Postgres> {
+        let spare = 80;
+        let options = options.max_connections(self.budget + spare);
+        let options = self.users.iter().fold(options, |options, user| options.user(user, PASSWORD, Login::Scram));
+        Postgres::start(self.databases.iter().fold(options, |options, database| options.database(database)))
+    }
+
+    /// Starts Evenkeel in front of it.
+    pub(crate) fn evenkeel(&self, binary: &Path, pg: &Postgres) -> Result<Evenkeel> {
+        Evenkeel::start(binary, &self.config(&pg.address()))
+    }
+
+    /// Evenkeel's configuration, without the `[listen]` section.
+    pub(crate) fn config(&self, server: &str) -> String {
+        let mut text = format!(
+            "[pool]\nmode = \"transaction\"\ncheckout_timeout = \"30s\"\n\n\
+             [[servers]]\nname = \"pg\"\ncluster = \"main\"\nprotocol = \"postgres\"\naddress = \"{server}\"\n\
+             role = \"primary\"\nbudget = {}\n\n[[databases]]\nname = \"*\"\ncluster = \"main\"\n\n",
+            self.budget
+        );
+        for user in self.users.iter().chain(&[OPERATOR]) {
+            let _ = writeln!(text, "[[users]]\nname = \"{user}\"\npassword = \"{PASSWORD}\"\n");
+        }
+        let _ = writeln!(text, "[admin]\nusers = [\"{OPERATOR}\"]");
+        text
+    }
+}
+
+/// One row of a console answer, by column name.
+pub(crate) struct Row {
+    cells: Vec<(String, String)>,
+}
+
+impl Row {
+    /// The cell of the first column that has one of these names; empty when there is none.
+    pub(crate) fn cell(&self, name: &str) -> &str {
+        self.cells.iter().find(|(column, _)| column == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// Asks Evenkeel's console, as its operator.
+pub(crate) fn console(evenkeel: &Evenkeel, command: &str) -> Result<Vec<Row>> {
+    let mut wire: Wire = evenkeel.client(OPERATOR, PASSWORD, CONSOLE)?;
+    let (columns, rows) = wire.query_named(command)?;
+    let cells = |row: Vec<Option<String>>| {
+        columns.iter().cloned().zip(row.into_iter().map(Option::unwrap_or_default)).collect()
+    };
+    Ok(rows.into_iter().map(|row| Row { cells: cells(row) }).collect())
+}
+
+/// The password of every user here.
+pub(crate) const PASSWORD: &str = "even-keel";
+/// The user who may use the console.
+pub(crate) const OPERATOR: &str = "operator";
+/// The name of the console's database.
+pub(crate) const CONSOLE: &str = "evenkeel";
