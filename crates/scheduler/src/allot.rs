@@ -30,8 +30,6 @@ use crate::types::{CloseReason, Time};
 const LAG_KEEPS: u32 = 64;
 /// ... and never for less than this.
 const LAG_MIN: Duration = Duration::from_millis(100);
-/// A backlogged route this many permissible lags behind a richer one shows a broken rule (I7).
-const LAG_FAULT: u64 = 16;
 
 impl Scheduler {
     /// Brings everything derived from a route up to date: the sums, its place among the hungry and the lacking.
@@ -53,7 +51,6 @@ impl Scheduler {
         let class = &mut self.classes[route.class as usize].1;
         if route.wants_connection(now, self.connect_time.get()) {
             if route.hungry_since.is_none() {
-                route.passed_over = 0;
                 sums.hungry += 1;
             }
             let since = *route.hungry_since.get_or_insert(now);
@@ -67,12 +64,13 @@ impl Scheduler {
         if class.richest.contains(index) {
             class.richest.set(index, Reverse(Level::of(route.held(), route.weight())));
         }
-        if route.lacks_idle(now) {
-            if !class.lacking.contains(index) {
-                class.lacking.set(index, now);
-            }
-        } else {
-            class.lacking.remove(index);
+        match (route.lacks_idle(now), class.lacking.contains(index)) {
+            (true, false) => class.lacking.set(index, now),
+            (false, true) => class.lacking.remove(index),
+            _ => {}
+        }
+        if !route.idle.is_empty() && !route.is_protected(route.held().saturating_sub(1)) {
+            self.offer_idle(index);
         }
     }
 
@@ -251,19 +249,8 @@ impl Scheduler {
     }
 
     /// How far a backlogged route may fall behind, in slot time per weight, before a remainder moves to it.
-    fn lag_max(&self) -> u64 {
+    pub(crate) fn lag_max(&self) -> u64 {
         nanos(self.keep_time().saturating_mul(LAG_KEEPS).max(LAG_MIN))
-    }
-
-    /// Charges a lease that began at `since`.
-    pub(crate) fn charge(&mut self, index: u32, since: Time, now: Time) {
-        let lease = now.since(since);
-        self.counters.longest_lease = self.counters.longest_lease.max(nanos(lease));
-        let lag_max = self.lag_max();
-        let route = &mut self.routes[index];
-        route.charge(lease);
-        // Debts are forgiven in time: a route held back by its cap for an hour is not owed an hour.
-        route.clock = route.clock.max(self.virtual_time.saturating_sub(lag_max.saturating_mul(LAG_FAULT)));
     }
 
     /// The strongest claim in the classes that pass.

@@ -38,6 +38,7 @@ impl Scheduler {
         self.routes[route].connecting -= 1;
         self.sums.connecting -= 1;
         self.free_permit(index);
+        self.disturbed_at = now;
         match failure {
             ConnectFailure::TooManyConnections => {
                 self.ceiling.refused(self.sums.permits, began, now, self.limits.probe_after);
@@ -89,6 +90,9 @@ impl Scheduler {
         if let Some(heir) = heir {
             self.keep_promise(heir, now);
         }
+        if let Some(heir) = heir.filter(|heir| *heir != route) {
+            self.drop_if_gone(heir);
+        }
         self.drop_if_gone(route);
         self.fill(now);
     }
@@ -109,7 +113,6 @@ impl Scheduler {
         {
             self.open(heir, now);
         }
-        self.drop_if_gone(heir);
     }
 
     /// Takes a permit and has a connection opened for the route.
@@ -146,12 +149,12 @@ impl Scheduler {
     /// Has a connection closed that is in no list and no count of its route.
     pub(crate) fn close(&mut self, conn: u32, reason: CloseReason, heir: Option<u32>, now: Time) {
         self.decisions.push_back(Decision::Close { conn: self.conn_id(conn), reason });
-        self.to_closing(conn, reason, heir, now);
+        self.begin_closing(conn, reason, heir, now);
     }
 
     /// Counts a connection as closing and promises its slot, to `heir` or to the strongest claim that can use it, so that
     /// nobody sets a second slot moving for the same waiter.
-    pub(crate) fn to_closing(&mut self, conn: u32, reason: CloseReason, heir: Option<u32>, now: Time) {
+    pub(crate) fn begin_closing(&mut self, conn: u32, reason: CloseReason, heir: Option<u32>, now: Time) {
         self.counters.closes.add(reason);
         let route = self.conns[conn].route;
         self.routes[route].closing += 1;

@@ -13,6 +13,7 @@ impl Scheduler {
     /// Changes what holds for the server. A smaller budget closes idle connections now, the rest as they come back.
     pub fn set_limits(&mut self, limits: Limits, now: Time) {
         self.limits = limits;
+        self.disturbed_at = now;
         self.shrink(|scheduler, _| scheduler.sums.permits - scheduler.sums.closing > scheduler.limits.budget, now);
         self.fill(now);
     }
@@ -32,6 +33,7 @@ impl Scheduler {
     pub fn set_class(&mut self, class: ClassId, limits: ClassLimits, now: Time) {
         let index = self.class_index(class);
         self.classes[index as usize].1.limits = limits;
+        self.disturbed_at = now;
         self.shrink(
             |scheduler, route| {
                 let class = &scheduler.classes[index as usize].1;
@@ -57,8 +59,8 @@ impl Scheduler {
         let Some(index) = self.live(route) else { return self.faults.stale_reports += 1 };
         self.change_class(index, limits.class, now);
         self.routes[index].limits = limits;
+        self.disturbed_at = now;
         self.settle(index, now);
-        self.offer_idle_if_any(index);
         self.shrink(
             |scheduler, route| {
                 let limits = &scheduler.routes[route];
@@ -100,6 +102,7 @@ impl Scheduler {
             return;
         }
         self.mode = Mode::Running;
+        self.disturbed_at = now;
         let idle: Vec<(u32, Time)> = self.idle_indices().map(|conn| (conn, self.conns[conn].rested_since())).collect();
         for (conn, since) in idle {
             let still_idle = matches!(self.conns[conn].state, ConnState::Idle { .. });
@@ -155,12 +158,6 @@ impl Scheduler {
         self.classes[old as usize].1.forget(index, permits, closing);
         self.classes[class as usize].1.admit(permits, closing);
         self.settle(index, now);
-    }
-
-    fn offer_idle_if_any(&mut self, index: u32) {
-        if !self.routes[index].idle.is_empty() {
-            self.offer_idle(index);
-        }
     }
 
     /// Closes idle connections of the routes that are over a limit, the richest first, as long as that says so.

@@ -65,7 +65,10 @@ impl Scheduler {
         self.routes[route].in_use -= 1;
         self.sums.in_use -= 1;
         match how {
-            Detach::Discard => self.to_closing(index, discarded, None, now),
+            Detach::Discard => {
+                self.begin_closing(index, discarded, None, now);
+                self.fill(now);
+            }
             Detach::Keep(session) => {
                 self.conns[index].session = session;
                 self.place(index, idle_since, now);
@@ -88,16 +91,25 @@ impl Scheduler {
     pub(crate) fn place(&mut self, conn: u32, idle_since: Time, now: Time) {
         let route = self.conns[conn].route;
         if let Some(reason) = self.must_close(conn, now) {
-            return self.close(conn, reason, None, now);
+            self.close(conn, reason, None, now);
+            return self.fill(now);
         }
         if let Some(heir) = self.successor(conn, now) {
             self.counters.moves += 1;
-            return self.close(conn, CloseReason::Reclaimed, Some(heir), now);
+            self.close(conn, CloseReason::Reclaimed, Some(heir), now);
+            return self.fill(now);
         }
         if self.mode == Mode::Running
             && let Some(waiter) = self.next_waiter(route, now)
         {
-            return self.grant(waiter, conn, now);
+            self.watch_hunger(route, now);
+            let was_hungry = self.routes[route].hungry_since.is_some();
+            self.grant(waiter, conn, now);
+            if was_hungry != self.routes[route].hungry_since.is_some() {
+                // It may want more now, or somebody else's claim may be the strongest.
+                self.fill(now);
+            }
+            return;
         }
         self.rest(conn, idle_since);
         if self.sums.hungry > 0 {
@@ -145,9 +157,7 @@ impl Scheduler {
         let route = self.conns[conn].route;
         if let Some(waiter) = self.end_wait(waiter) {
             let route = &mut self.routes[route];
-            if waiter.arrival <= route.last_arrival {
-                self.faults.overtaken += 1;
-            }
+            self.faults.overtaken += u64::from(waiter.arrival <= route.last_arrival);
             route.last_arrival = waiter.arrival;
         }
         self.lend_out(conn, now);

@@ -10,6 +10,7 @@
 
 mod allot;
 mod class;
+mod clock;
 mod conn;
 mod connect;
 mod control;

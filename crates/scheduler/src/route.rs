@@ -32,8 +32,6 @@ pub(crate) struct Route {
     pub(crate) service: Duration,
     /// The arrival number of the waiter granted last.
     pub(crate) last_arrival: u64,
-    /// Slots that went to a weaker claim while this route was hungry (I6).
-    pub(crate) passed_over: u32,
     /// What the scheduler's totals contain for this route.
     pub(crate) counted: Counted,
 }
@@ -74,7 +72,6 @@ impl Route {
             served: 0,
             service: Duration::ZERO,
             last_arrival: 0,
-            passed_over: 0,
             counted: Counted::default(),
         }
     }

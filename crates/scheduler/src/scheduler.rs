@@ -1,6 +1,7 @@
 //! The scheduler's state, and what can be read from it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::class::Class;
 use crate::conn::{Conn, ConnState};
@@ -48,6 +49,8 @@ pub struct Scheduler {
     /// When a slot that could not be given just now may be tried again.
     pub(crate) retry_at: Option<Time>,
 
+    /// When something last happened that excuses unfairness: a failed connect, a pause, a change of limits.
+    pub(crate) disturbed_at: Time,
     pub(crate) counters: Counters,
     pub(crate) faults: Faults,
 }
@@ -82,7 +85,7 @@ pub(crate) struct Counters {
     pub(crate) opens: u64,
     pub(crate) moves: u64,
     pub(crate) closes: CloseCounts,
-    pub(crate) longest_lease: u64,
+    pub(crate) longest_lease: Duration,
 }
 
 impl Scheduler {
@@ -110,6 +113,7 @@ impl Scheduler {
             recycle_from: now,
             refusals: Heap::new(),
             retry_at: None,
+            disturbed_at: now,
             counters: Counters::default(),
             faults: Faults::default(),
         }

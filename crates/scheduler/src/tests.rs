@@ -1,5 +1,8 @@
 //! Attach, detach and the clock, case by case.
 
+mod audit;
+mod properties;
+
 use std::time::Duration;
 
 use crate::{

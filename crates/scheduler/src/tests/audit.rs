@@ -1,0 +1,94 @@
+//! Recomputes from scratch everything the scheduler keeps by differences, and compares.
+
+use crate::conn::ConnState;
+use crate::route::Life;
+use crate::scheduler::{Mode, Scheduler};
+use crate::slots::Slots;
+use crate::{CloseReason, Decision, Time};
+
+/// What the connections of one route, counted one by one, add up to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Census {
+    connecting: u32,
+    idle: u32,
+    in_use: u32,
+    closing: u32,
+}
+
+/// Panics where a sum, a list or a heap disagrees with the facts, or where something could be given out and was not.
+pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
+    let sums = &scheduler.sums;
+    let (mut permits, mut active, mut weight, mut gap, mut hungry, mut promised) = (0, 0, 0, 0, 0, 0);
+    let mut class_permits = vec![(0, 0); scheduler.classes.len()];
+    for (index, route) in scheduler.routes.iter() {
+        let census = census(&scheduler.conns, index);
+        let kept = Census {
+            connecting: route.connecting,
+            idle: route.idle.len(),
+            in_use: route.in_use,
+            closing: route.closing,
+        };
+        assert_eq!(census, kept, "route {index}");
+        permits += route.permits();
+        active += u32::from(route.is_active());
+        weight += if route.is_active() { route.weight() } else { 0 };
+        gap += u64::from(route.guarantee_gap());
+        promised += route.promised;
+        class_permits[route.class as usize].0 += route.permits();
+        class_permits[route.class as usize].1 += route.closing;
+
+        let class = &scheduler.classes[route.class as usize].1;
+        let is_hungry = route.hungry_since.is_some();
+        hungry += u32::from(is_hungry);
+        assert_eq!(class.poorest.contains(index), is_hungry);
+        assert_eq!(class.lagging.contains(index), is_hungry);
+        if route.connecting + route.promised == 0 {
+            // With one on the way the answer depends on measured times, which move without the route.
+            assert_eq!(route.wants_connection(now, scheduler.connect_time.get()), is_hungry, "{route:?}");
+        }
+        let offered = class.richest.contains(index) && class.coldest.contains(index);
+        assert!(route.idle.is_empty() || offered || route.is_protected(route.held() - 1), "{route:?}");
+        if scheduler.mode == Mode::Running && route.life == Life::Live {
+            assert!(route.idle.is_empty() || route.queue.is_empty(), "I2: {route:?}");
+        }
+        assert!(route.life == Life::Live || route.queue.is_empty());
+    }
+    assert_eq!((sums.permits, sums.active_routes, sums.active_weight), (permits, active, weight));
+    assert_eq!((sums.guarantee_gap, sums.hungry, sums.promised), (gap, hungry, promised));
+    for ((_, class), counted) in scheduler.classes.iter().zip(class_permits) {
+        assert_eq!((class.permits, class.closing), counted);
+    }
+    idle_is_watched(scheduler);
+    nothing_left_to_give(scheduler, now);
+}
+
+fn census(conns: &Slots<crate::conn::Conn>, route: u32) -> Census {
+    let mut census = Census::default();
+    for (_, conn) in conns.iter().filter(|(_, conn)| conn.route == route) {
+        *match conn.state {
+            ConnState::Connecting => &mut census.connecting,
+            ConnState::Idle { .. } => &mut census.idle,
+            ConnState::Lent { .. } | ConnState::Tested { .. } => &mut census.in_use,
+            ConnState::Closing { .. } => &mut census.closing,
+        } += 1;
+    }
+    census
+}
+
+fn idle_is_watched(scheduler: &Scheduler) {
+    let mortal = scheduler.recycling.idle_timeout.or(scheduler.recycling.max_lifetime).is_some();
+    for (index, conn) in scheduler.conns.iter() {
+        if mortal && matches!(conn.state, ConnState::Idle { .. }) {
+            assert!(scheduler.expiries.contains(index), "no clock runs for {conn:?}");
+        }
+    }
+}
+
+/// I2: what can be given is given within the event that makes it possible.
+fn nothing_left_to_give(scheduler: &mut Scheduler, now: Time) {
+    let before = scheduler.decisions.len();
+    scheduler.fill(now);
+    let late: Vec<&Decision> = scheduler.decisions.iter().skip(before).collect();
+    let unneeded = |decision: &&Decision| matches!(decision, Decision::Close { reason: CloseReason::Reclaimed, .. });
+    assert!(late.iter().all(|decision| !unneeded(decision)) && late.is_empty(), "given late: {late:?}");
+}
