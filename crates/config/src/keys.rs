@@ -1,0 +1,236 @@
+//! Every key of the configuration file: its name, its kind, its default and what it does.
+//!
+//! These types are the one source. Serde reads files by them, schemars turns them and their comments into the schema, and
+//! the reference page is written from the schema. So a comment here is a sentence that operators read.
+
+mod address;
+mod entries;
+mod pool;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use address::{HttpAddress, ListenAddress, ServerAddress};
+pub use entries::{DatabaseKeys, PoolMode, Protocol, Role, RouteKeys, ServerKeys, UserKeys};
+pub use pool::{PoolKeys, Reuse};
+
+use crate::values::{Cap, Period, SecretText, Size, Timeout};
+
+/// The configuration of Evenkeel.
+///
+/// Keys marked *restart* are read once at the start; all others apply on reload without losing a client.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "evenkeel.toml")]
+#[non_exhaustive]
+pub struct File {
+    /// Where Evenkeel listens.
+    pub listen: ListenKeys,
+    /// How server connections are pooled: the defaults for every server. A server changes them for itself in a table
+    /// `[servers.pool]`, or inline: `pool = { max_lifetime = "30m" }`.
+    pub pool: PoolKeys,
+    /// The most that clients may use.
+    pub limits: LimitKeys,
+    /// How long clients may take. How long they may wait for a server connection is `pool.checkout_timeout`.
+    pub timeouts: TimeoutKeys,
+    /// Prepared statements of the extended protocol, which work across server connections.
+    pub prepared: PreparedKeys,
+    /// Who may use the admin console, the database named `evenkeel` (also `pgbouncer`).
+    pub admin: AdminKeys,
+    /// What is logged, to standard error.
+    pub log: LogKeys,
+    /// Threads and memory.
+    pub runtime: RuntimeKeys,
+    /// One database server each.
+    pub servers: Vec<ServerKeys>,
+    /// The names that clients may ask for, and where they lead.
+    pub databases: Vec<DatabaseKeys>,
+    /// Who may log in. A user needs exactly one of `password`, `password_env` and `password_file`.
+    pub users: Vec<UserKeys>,
+    /// What holds for certain users on certain databases. The first entry whose `user` and `database` both fit decides,
+    /// and beats what user and database say themselves.
+    pub routes: Vec<RouteKeys>,
+}
+
+/// `[listen]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ListenKeys {
+    /// For PostgreSQL clients: `host:port`, or a directory for a unix socket (`/tmp` means `/tmp/.s.PGSQL.6432`,
+    /// `/tmp:5432` another port).
+    #[schemars(extend("x-restart" = true))]
+    pub postgres: Vec<ListenAddress>,
+    /// For `/metrics`, `/healthz`, `/readyz` and the dashboard: `host:port`, or `"off"`. It asks for no password, so keep
+    /// it on a private address.
+    #[schemars(extend("x-restart" = true))]
+    pub http: HttpAddress,
+}
+
+impl Default for ListenKeys {
+    fn default() -> Self {
+        Self { postgres: vec![ListenAddress::default()], http: HttpAddress::default() }
+    }
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LimitKeys {
+    /// Client connections in all. One more is told so before it is asked for a password. File descriptors limit it too:
+    /// each client and each server connection takes one.
+    pub max_clients: u32,
+    /// Client connections of one user, unless the user says otherwise.
+    pub max_clients_per_user: Cap,
+    /// Client connections to one database, unless the database says otherwise.
+    pub max_clients_per_database: Cap,
+    /// Client connections from one IP address.
+    pub max_clients_per_address: Cap,
+    /// The most bytes of one message, such as a query text, that are held in memory before they are sent on. COPY data and
+    /// results are streamed and have no limit.
+    pub max_message_size: Size,
+}
+
+impl Default for LimitKeys {
+    fn default() -> Self {
+        Self {
+            max_clients: 10_000,
+            max_clients_per_user: Cap::NONE,
+            max_clients_per_database: Cap::NONE,
+            max_clients_per_address: Cap::NONE,
+            max_message_size: Size::kib(64 << 10),
+        }
+    }
+}
+
+/// `[timeouts]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TimeoutKeys {
+    /// From accepting a client to its complete login.
+    pub login: Period,
+    /// Silence of a client outside a transaction; then it is disconnected.
+    pub client_idle: Timeout,
+    /// Silence of a client inside a transaction, when it keeps a server connection from others; then it is disconnected and
+    /// the transaction rolled back.
+    pub idle_in_transaction: Timeout,
+    /// One query, from sending it to the server to the end of its answer; then it is cancelled.
+    pub query: Timeout,
+    /// One transaction, from its first statement to its end; then it is rolled back and the client disconnected.
+    pub transaction: Timeout,
+    /// On shutdown, how long clients may finish their transactions.
+    pub shutdown: Period,
+}
+
+impl Default for TimeoutKeys {
+    fn default() -> Self {
+        Self {
+            login: Period::secs(15),
+            client_idle: Timeout::OFF,
+            idle_in_transaction: Timeout::OFF,
+            query: Timeout::OFF,
+            transaction: Timeout::OFF,
+            shutdown: Period::secs(30),
+        }
+    }
+}
+
+/// `[prepared]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PreparedKeys {
+    /// The most statements prepared on one server connection; the least recently used one is closed for a new one.
+    pub max_per_server: u32,
+    /// The most statements that one client may keep prepared; one more is an error.
+    pub max_per_client: u32,
+    /// Whether an unnamed statement whose text is already prepared on the connection reuses it and saves the parsing.
+    pub reuse_unnamed: bool,
+}
+
+impl Default for PreparedKeys {
+    fn default() -> Self {
+        Self { max_per_server: 500, max_per_client: 10_000, reuse_unnamed: true }
+    }
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AdminKeys {
+    /// Users who may see and change everything: `PAUSE`, `KILL`, `SHUTDOWN` and so on.
+    pub users: Vec<String>,
+    /// Users who may only look: `SHOW`.
+    pub stats_users: Vec<String>,
+    /// The console password of those of them that are no `[[users]]`.
+    #[serde(skip_serializing)]
+    pub password: Option<SecretText>,
+    /// The environment variable that holds it instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_env: Option<String>,
+    /// The file that holds it instead; a relative path starts at the configuration file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<String>,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LogKeys {
+    /// The least urgent kind of message that is written.
+    pub level: LogLevel,
+    /// Lines for people, or one JSON object per line.
+    pub format: LogFormat,
+}
+
+/// How urgent a message is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum LogLevel {
+    /// Something failed that should not.
+    Error,
+    /// Something should be looked at.
+    Warn,
+    /// The normal course: starts, reloads, connects.
+    #[default]
+    Info,
+    /// Every client connection.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+/// How a message is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[runtime]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RuntimeKeys {
+    /// Threads that serve clients; 0: one per CPU core.
+    #[schemars(extend("x-restart" = true))]
+    pub workers: u16,
+    /// The buffer of each busy direction between a client and a server. Idle clients have none.
+    pub relay_buffer: Size,
+}
+
+impl Default for RuntimeKeys {
+    fn default() -> Self {
+        Self { workers: 0, relay_buffer: Size::kib(16) }
+    }
+}
