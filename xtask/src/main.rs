@@ -13,6 +13,8 @@ mod setup;
 mod shell;
 mod tidy;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -44,7 +46,18 @@ enum Command {
     Bench(bench::Arguments),
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not returned from main, which would add a backtrace no reader of a failed step wants.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     match Arguments::parse().command {
         Command::Setup => setup::run(),
         Command::Demo { once } => demo::run(if once { demo::Length::Once } else { demo::Length::UntilInterrupted }),
