@@ -28,7 +28,7 @@ impl<'t> Document<'t> {
         let (root, errors) = DeTable::parse_recoverable(source.text);
         if !errors.is_empty() {
             let at = |error: &toml::de::Error| source.problem(error.span(), "", error.message().into(), None);
-            let mut problems: Vec<Problem> = errors.iter().map(at).collect();
+            let mut problems: Vec<Problem> = errors.iter().take(PROBLEMS_MAX).map(at).collect();
             problems.sort_by_key(|problem| (problem.line, problem.column));
             // What follows the first mistake of a line is a consequence of it more often than not.
             problems.dedup_by_key(|problem| problem.line);
@@ -37,18 +37,26 @@ impl<'t> Document<'t> {
         let span = root.span();
         let root = inherit_pool(root.into_inner());
         let mut left = root.clone();
-        let mut problems = Vec::new();
+        let (mut problems, mut spoiled) = (Vec::new(), Vec::new());
         loop {
             let error = match File::deserialize(Deserializer::from(Spanned::new(span.clone(), left.clone()))) {
                 Ok(file) if problems.is_empty() => return Ok((Self { source, root }, file)),
                 Ok(_) => return Err(problems),
                 Err(error) => error,
             };
-            let culprit = error.span().and_then(|span| take_out(&mut left, &span));
-            let give_up = culprit.is_none() || problems.len() == PROBLEMS_MAX;
-            let key = culprit.unwrap_or_default();
-            let (message, hint) = phrase::of_serde(error.message(), &key);
-            problems.push(source.problem(error.span(), &key, message, hint));
+            let taken = error.span().and_then(|span| take_out(&mut left, &span));
+            let give_up = taken.is_none() || problems.len() == PROBLEMS_MAX;
+            let taken = taken.unwrap_or_default();
+            // A key that was taken out for its value is not missing.
+            let is_consequence = error.message().starts_with("missing field")
+                && spoiled.iter().any(|(entry, key)| {
+                    Some(entry) == error.span().as_ref() && error.message().contains(&format!("`{key}`"))
+                });
+            if !is_consequence {
+                let (message, hint) = phrase::of_serde(error.message(), &taken.name);
+                problems.push(source.problem(error.span(), &taken.name, message, hint));
+            }
+            spoiled.extend(taken.from.map(|entry| (entry, taken.key)));
             if give_up {
                 return Err(problems);
             }
@@ -90,9 +98,20 @@ fn inherit_pool(mut root: DeTable<'_>) -> DeTable<'_> {
     root
 }
 
-/// Removes every key that stands at `span`, or holds it, and returns its name: where the tree does not fit the keys.
-fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<String> {
-    let mut found = None;
+/// A key that was taken out.
+#[derive(Default)]
+struct Taken {
+    /// Its name from the top: `servers.address`.
+    name: String,
+    /// Its own name: `address`. Empty when a whole entry was taken out.
+    key: String,
+    /// The place of the entry that lost it, for a key of an entry in a list.
+    from: Option<Range<usize>>,
+}
+
+/// Removes every key that stands at `span`, or holds it: where the tree does not fit the keys.
+fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Taken> {
+    let mut found: Option<Taken> = None;
     let entries = std::mem::take(table).into_iter().filter_map(|(key, mut value)| {
         let inner = match value.get_mut() {
             DeValue::Table(inner) => take_out(inner, span),
@@ -100,27 +119,35 @@ fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<String> {
             _ => None,
         };
         let name = key.get_ref();
-        if let Some(inner) = inner {
-            found = Some(if inner.is_empty() { name.to_string() } else { format!("{name}.{inner}") });
-        } else if key.span() == *span || (value.span().start <= span.start && span.end <= value.span().end) {
-            found = Some(name.to_string());
-            return None;
+        let is_here = inner.is_none()
+            && (key.span() == *span || (value.span().start <= span.start && span.end <= value.span().end));
+        let taken = match inner {
+            Some(inner) if inner.name.is_empty() => Some(Taken { name: name.to_string(), ..inner }),
+            Some(inner) => Some(Taken { name: format!("{name}.{}", inner.name), ..inner }),
+            None => is_here.then(|| Taken { name: name.to_string(), key: name.to_string(), from: None }),
+        };
+        // What `[servers.pool]` inherited stands in `[pool]`, so the shorter name is the one in the file.
+        if let Some(taken) =
+            taken.filter(|taken| found.as_ref().is_none_or(|found| taken.name.len() < found.name.len()))
+        {
+            found = Some(taken);
         }
-        Some((key, value))
+        (!is_here).then_some((key, value))
     });
     *table = entries.collect();
     found
 }
 
-/// The same for a list: an entry that lacks a key is removed as a whole, and its name is empty.
-fn take_out_entry(entries: &mut DeArray<'_>, span: &Range<usize>) -> Option<String> {
+/// The same for a list. An entry that lacks a key is removed as a whole.
+fn take_out_entry(entries: &mut DeArray<'_>, span: &Range<usize>) -> Option<Taken> {
     let mut found = None;
     let kept = std::mem::replace(entries, DeArray::new()).into_iter().filter_map(|mut entry| {
+        let place = entry.span();
         let DeValue::Table(table) = entry.get_mut() else { return Some(entry) };
         match take_out(table, span) {
-            Some(name) => found = Some(name),
-            None if entry.span() == *span => {
-                found = Some(String::new());
+            Some(taken) => found = Some(Taken { from: Some(place), ..taken }),
+            None if place == *span => {
+                found = Some(Taken::default());
                 return None;
             }
             None => {}

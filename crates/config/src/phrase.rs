@@ -59,10 +59,8 @@ fn ours(kind: &str) -> &str {
     KINDS.iter().find(|(serde, _)| *serde == kind).map_or(kind, |(_, ours)| ours)
 }
 
-/// ``integer `5` `` and the like: the kind in our words, the value as it is.
+/// ``floating point `1.5` `` and the like: the kind in our words, the value as it is.
 fn found_in_ours(found: &str) -> String {
-    match found.split_once([' ', '`']) {
-        Some((kind, value)) if ours(kind) != kind => format!("{} {value}", ours(kind)),
-        _ => ours(found).into(),
-    }
+    let (kind, value) = found.split_at(found.find(['`', '"']).unwrap_or(found.len()));
+    format!("{} {value}", ours(kind.trim_end())).trim_end().into()
 }
