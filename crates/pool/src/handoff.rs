@@ -133,3 +133,6 @@ impl<W, T> Places<W, T> {
         mem::replace(&mut slot.state, State::Vacant)
     }
 }
+
+#[cfg(test)]
+mod tests;
