@@ -1,0 +1,3 @@
+select 'a'
+  'b', E'a' -- c
+ 'b\'c', 'd' 'e'; unlisten *

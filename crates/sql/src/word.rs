@@ -1,0 +1,359 @@
+//! The words that matter, and finding out fast that most do not.
+
+use crate::Effects;
+
+/// The first word of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each is the word it is named after")]
+pub enum Keyword {
+    /// There is no statement.
+    Nothing,
+    /// A word that is not in this list, or no word at all.
+    Other,
+    Abort,
+    Alter,
+    Analyze,
+    Begin,
+    Call,
+    Checkpoint,
+    Close,
+    Cluster,
+    Comment,
+    Commit,
+    Copy,
+    Create,
+    Deallocate,
+    Declare,
+    Delete,
+    Discard,
+    Do,
+    Drop,
+    End,
+    Execute,
+    Explain,
+    Fetch,
+    Grant,
+    Import,
+    Insert,
+    Listen,
+    Load,
+    Lock,
+    Merge,
+    Move,
+    Notify,
+    Prepare,
+    Reassign,
+    Refresh,
+    Reindex,
+    Release,
+    Reset,
+    Revoke,
+    Rollback,
+    Savepoint,
+    Security,
+    Select,
+    Set,
+    Show,
+    Start,
+    Table,
+    Truncate,
+    Unlisten,
+    Update,
+    Vacuum,
+    Values,
+    With,
+}
+
+/// What a word, or the token in its place, means to the walk over a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// Can begin a statement.
+    Leading(Keyword),
+    /// Gives words near it a meaning.
+    Clause(Clause),
+    /// The name of a function or relation with these effects, wherever it stands.
+    Name(Effects),
+    /// The view whose `UPDATE` calls `set_config`.
+    PgSettings,
+    /// Not a word but the dot inside a qualified name: what follows is a name too.
+    Dot,
+    /// Anything else.
+    Other,
+}
+
+/// Words inside a statement that decide something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clause {
+    As,
+    Chain,
+    For,
+    From,
+    Global,
+    Hold,
+    Into,
+    Key,
+    Local,
+    No,
+    Replace,
+    Share,
+    Temp,
+}
+
+impl Word {
+    /// The meaning of an unquoted word, in any case.
+    #[inline]
+    pub(crate) fn of(text: &[u8]) -> Self {
+        // Most words of most queries end here: no word in the table has their first letter and length.
+        if INDEX.may_hold(text) { Self::find(text) } else { Self::Other }
+    }
+
+    /// Looks among the words with the same first letter.
+    fn find(text: &[u8]) -> Self {
+        if let Some(name) = pg_name(text) {
+            return name;
+        }
+        let known = INDEX.bucket(text).iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+        known.map_or(Self::Other, |(_, word)| *word)
+    }
+
+    /// The meaning of a quoted name, given without its quotes: it can only be a name.
+    ///
+    /// Upper-case letters would make it another name; taking it for the same one errs on the safe side.
+    pub(crate) fn of_quoted(name: &[u8]) -> Self {
+        match Self::of(name) {
+            word @ (Self::Name(_) | Self::PgSettings) => word,
+            Self::Leading(_) | Self::Clause(_) | Self::Dot | Self::Other => Self::Other,
+        }
+    }
+}
+
+/// The meaning of a name by its beginning, for the families of names that share one.
+fn pg_name(text: &[u8]) -> Option<Word> {
+    let strip = |text: &'_ [u8], prefix: &[u8]| {
+        text.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix)).map(|head| head.len())
+    };
+    if strip(text, b"pg_temp").is_some() {
+        return Some(Word::Name(Effects::TEMP));
+    }
+    let family = strip(text, b"pg_advisory_").or_else(|| strip(text, b"pg_try_advisory_"))?;
+    match text.get(family..).and_then(|rest| strip(rest, b"xact_")) {
+        Some(_) => Some(Word::Other),
+        None => Some(Word::Name(Effects::ADVISORY)),
+    }
+}
+
+/// Every word with a meaning, in lower case, sorted by first letter.
+const TABLE: &[(&[u8], Word)] = &{
+    use Clause as C;
+    use Effects as E;
+    use Keyword as K;
+    use Word::{Clause as Cl, Leading as L, Name as N};
+    [
+        (b"abort".as_slice(), L(K::Abort)),
+        (b"alter", L(K::Alter)),
+        (b"analyse", L(K::Analyze)),
+        (b"analyze", L(K::Analyze)),
+        (b"as", Cl(C::As)),
+        (b"begin", L(K::Begin)),
+        (b"call", L(K::Call)),
+        (b"chain", Cl(C::Chain)),
+        (b"checkpoint", L(K::Checkpoint)),
+        (b"close", L(K::Close)),
+        (b"cluster", L(K::Cluster)),
+        (b"comment", L(K::Comment)),
+        (b"commit", L(K::Commit)),
+        (b"connectby", N(E::CALLS)),
+        (b"copy", L(K::Copy)),
+        (b"create", L(K::Create)),
+        (b"crosstab", N(E::CALLS)),
+        (b"crosstab2", N(E::CALLS)),
+        (b"crosstab3", N(E::CALLS)),
+        (b"crosstab4", N(E::CALLS)),
+        (b"currval", N(E::CURRVAL)),
+        (b"cursor_to_xml", N(E::CALLS)),
+        (b"dblink_close", N(E::SESSION_FUNCTION)),
+        (b"dblink_connect", N(E::SESSION_FUNCTION)),
+        (b"dblink_connect_u", N(E::SESSION_FUNCTION)),
+        (b"dblink_disconnect", N(E::SESSION_FUNCTION)),
+        (b"dblink_open", N(E::SESSION_FUNCTION)),
+        (b"dblink_send_query", N(E::SESSION_FUNCTION)),
+        (b"deallocate", L(K::Deallocate)),
+        (b"declare", L(K::Declare)),
+        (b"delete", L(K::Delete)),
+        (b"discard", L(K::Discard)),
+        (b"do", L(K::Do)),
+        (b"drop", L(K::Drop)),
+        (b"end", L(K::End)),
+        (b"execute", L(K::Execute)),
+        (b"explain", L(K::Explain)),
+        (b"fetch", L(K::Fetch)),
+        (b"for", Cl(C::For)),
+        (b"from", Cl(C::From)),
+        (b"global", Cl(C::Global)),
+        (b"grant", L(K::Grant)),
+        (b"hold", Cl(C::Hold)),
+        (b"import", L(K::Import)),
+        (b"insert", L(K::Insert)),
+        (b"into", Cl(C::Into)),
+        (b"key", Cl(C::Key)),
+        (b"lastval", N(E::CURRVAL)),
+        (b"listen", L(K::Listen)),
+        (b"load", L(K::Load)),
+        (b"local", Cl(C::Local)),
+        (b"lock", L(K::Lock)),
+        (b"merge", L(K::Merge)),
+        (b"move", L(K::Move)),
+        (b"nextval", N(E::NEXTVAL)),
+        (b"no", Cl(C::No)),
+        (b"notify", L(K::Notify)),
+        (b"pg_backup_start", N(E::SESSION_FUNCTION)),
+        (b"pg_backup_stop", N(E::SESSION_FUNCTION)),
+        (b"pg_copy_logical_replication_slot", N(E::SESSION_FUNCTION)),
+        (b"pg_copy_physical_replication_slot", N(E::SESSION_FUNCTION)),
+        (b"pg_create_logical_replication_slot", N(E::SESSION_FUNCTION)),
+        (b"pg_create_physical_replication_slot", N(E::SESSION_FUNCTION)),
+        (b"pg_notify", N(E::NOTIFIES)),
+        (b"pg_replication_origin_session_reset", N(E::SESSION_FUNCTION)),
+        (b"pg_replication_origin_session_setup", N(E::SESSION_FUNCTION)),
+        (b"pg_settings", Word::PgSettings),
+        (b"pg_start_backup", N(E::SESSION_FUNCTION)),
+        (b"pg_stop_backup", N(E::SESSION_FUNCTION)),
+        (b"prepare", L(K::Prepare)),
+        (b"query_to_xml", N(E::CALLS)),
+        (b"query_to_xml_and_xmlschema", N(E::CALLS)),
+        (b"query_to_xmlschema", N(E::CALLS)),
+        (b"reassign", L(K::Reassign)),
+        (b"refresh", L(K::Refresh)),
+        (b"reindex", L(K::Reindex)),
+        (b"release", L(K::Release)),
+        (b"replace", Cl(C::Replace)),
+        (b"reset", L(K::Reset)),
+        (b"revoke", L(K::Revoke)),
+        (b"rollback", L(K::Rollback)),
+        (b"savepoint", L(K::Savepoint)),
+        (b"security", L(K::Security)),
+        (b"select", L(K::Select)),
+        (b"set", L(K::Set)),
+        (b"set_config", N(E::SET_CONFIG)),
+        (b"set_limit", N(E::SET_CONFIG)),
+        (b"setseed", N(E::SESSION_FUNCTION)),
+        (b"setval", N(E::NEXTVAL)),
+        (b"share", Cl(C::Share)),
+        (b"show", L(K::Show)),
+        (b"start", L(K::Start)),
+        (b"table", L(K::Table)),
+        (b"temp", Cl(C::Temp)),
+        (b"temporary", Cl(C::Temp)),
+        (b"truncate", L(K::Truncate)),
+        (b"ts_rewrite", N(E::CALLS)),
+        (b"ts_stat", N(E::CALLS)),
+        (b"unlisten", L(K::Unlisten)),
+        (b"update", L(K::Update)),
+        (b"vacuum", L(K::Vacuum)),
+        (b"values", L(K::Values)),
+        (b"with", L(K::With)),
+        (b"xpath_table", N(E::CALLS)),
+    ]
+};
+
+/// Where in [`TABLE`] a word can stand.
+struct Index {
+    /// Per first byte, in either case, one bit for each length that a word beginning with it has.
+    lengths: [u64; 256],
+    /// Per letter, the first entry that begins with it or a later letter; one more to end the last.
+    starts: [usize; 27],
+}
+
+static INDEX: Index = Index::new();
+
+impl Index {
+    const fn new() -> Self {
+        let mut index = Self { lengths: [0; 256], starts: [TABLE.len(); 27] };
+        let mut entry = TABLE.len();
+        let mut letter = 26;
+        while letter > 0 {
+            letter -= 1;
+            let first = b'a' + letter as u8;
+            while entry > 0 && TABLE[entry - 1].0[0] == first {
+                entry -= 1;
+                index.lengths[first as usize] |= 1 << TABLE[entry].0.len();
+            }
+            index.starts[letter] = entry;
+        }
+        assert!(entry == 0, "TABLE is sorted by first letter");
+        // The families of `pg_name` have members of many lengths.
+        index.lengths[b'p' as usize] |= u64::MAX << b"pg_temp".len();
+        let mut letter = b'a';
+        while letter <= b'z' {
+            index.lengths[letter.to_ascii_uppercase() as usize] = index.lengths[letter as usize];
+            letter += 1;
+        }
+        index
+    }
+
+    /// Whether any word, or family of names, has the first letter and the length of `text`.
+    #[inline]
+    fn may_hold(&self, text: &[u8]) -> bool {
+        let Some(first) = text.first() else { return false };
+        // Nothing in the table is longer than 63 bytes, where the server cuts names; the longest bit stands for all beyond.
+        self.lengths[usize::from(*first)] >> text.len().min(63) & 1 == 1
+    }
+
+    /// The entries that begin with the first letter of `text`.
+    fn bucket(&self, text: &[u8]) -> &'static [(&'static [u8], Word)] {
+        let letter = text.first().map_or(u8::MAX, |first| first.to_ascii_lowercase().wrapping_sub(b'a'));
+        match (self.starts.get(usize::from(letter)), self.starts.get(usize::from(letter) + 1)) {
+            (Some(start), Some(end)) => &TABLE[*start..*end],
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_found_in_any_case() {
+        for (text, word) in TABLE {
+            assert_eq!(Word::of(text), *word, "{}", text.escape_ascii());
+            assert_eq!(Word::of(&text.to_ascii_uppercase()), *word, "{}", text.escape_ascii());
+            assert!(text.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'_' | b'0'..=b'9')));
+        }
+    }
+
+    #[test]
+    fn other_words_are_not() {
+        for text in ["", "s", "selects", "selec", "zebra", "aid", "\u{e4}", "_set", "1", "seleCT ", "pg_stat_activity"]
+        {
+            assert_eq!(Word::of(text.as_bytes()), Word::Other, "{text}");
+        }
+        assert_eq!(Word::of(&[b'p'; 200]), Word::Other);
+    }
+
+    #[test]
+    fn families_of_names() {
+        let advisory = Word::Name(Effects::ADVISORY);
+        for (name, word) in [
+            ("pg_advisory_lock", advisory),
+            ("PG_TRY_ADVISORY_LOCK_SHARED", advisory),
+            ("pg_advisory_unlock_all", advisory),
+            ("pg_advisory_xact_lock", Word::Other),
+            ("pg_try_advisory_xact_lock_shared", Word::Other),
+            ("pg_temp", Word::Name(Effects::TEMP)),
+            ("pg_temp_12", Word::Name(Effects::TEMP)),
+            ("pg_tem", Word::Other),
+        ] {
+            assert_eq!(Word::of(name.as_bytes()), word, "{name}");
+        }
+    }
+
+    #[test]
+    fn quoted_words_are_names_only() {
+        assert_eq!(Word::of_quoted(b"select"), Word::Other);
+        assert_eq!(Word::of_quoted(b"temp"), Word::Other);
+        assert_eq!(Word::of_quoted(b"set_config"), Word::Name(Effects::SET_CONFIG));
+        assert_eq!(Word::of_quoted(b"pg_settings"), Word::PgSettings);
+    }
+}
