@@ -45,11 +45,12 @@ pub(crate) fn run(length: Length) -> Result<()> {
     }
     let count: usize = CROWDS.iter().map(|crowd| crowd.clients).sum();
     println!("\n==> {count} clients of 3 users in 2 databases, {} server connections\n", scene.budget);
-    let loads = CROWDS.iter().map(|crowd| Load::start(&crowd.plan(&evenkeel))).collect::<Result<Vec<_>>>()?;
+    let loads =
+        CROWDS.iter().map(|crowd| Load::start(&crowd.plan(&evenkeel))?.logged_in()).collect::<Result<Vec<_>>>()?;
     std::thread::sleep(SETTLE);
     let from = Instant::now();
     std::thread::sleep(WINDOW);
-    table(&evenkeel, &loads, from)?.print();
+    print!("{}", table(&evenkeel, &loads, from)?);
     addresses(&evenkeel);
     if length == Length::UntilInterrupted {
         println!("\nCtrl-C ends it. Until then, every {} s:\n", LINE_PERIOD.as_secs());
@@ -62,7 +63,7 @@ pub(crate) fn run(length: Length) -> Result<()> {
     Ok(())
 }
 
-fn table(evenkeel: &Evenkeel, loads: &[Load], from: Instant) -> Result<Table> {
+fn table(evenkeel: &Evenkeel, loads: &[Load], from: Instant) -> Result<String> {
     let routes = console(evenkeel, "SHOW ROUTES")?;
     let sights: Vec<_> = loads.iter().map(|load| load.since(from)).collect();
     let total: f64 = sights.iter().map(crate::load::Sight::per_second).sum();
@@ -78,10 +79,10 @@ fn table(evenkeel: &Evenkeel, loads: &[Load], from: Instant) -> Result<Table> {
         "p99 ms",
         "errors",
     ];
-    let mut table = Table::new(&head);
+    let mut table = Table::new(head);
     for (crowd, sight) in CROWDS.iter().zip(&sights) {
         let route = routes.iter().find(|row| row.cell("user") == crowd.user && row.cell("database") == crowd.database);
-        table.row(vec![
+        table.row([
             format!("{}@{}", crowd.user, crowd.database),
             crowd.clients.to_string(),
             crowd.text(),
@@ -97,7 +98,7 @@ fn table(evenkeel: &Evenkeel, loads: &[Load], from: Instant) -> Result<Table> {
             println!("{}@{}: {error}", crowd.user, crowd.database);
         }
     }
-    Ok(table)
+    Ok(table.markdown())
 }
 
 fn addresses(evenkeel: &Evenkeel) {

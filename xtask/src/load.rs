@@ -5,13 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use testkit::Wire;
+use anyhow::{Context, Result};
 use testkit::pgbench::Latencies;
+use testkit::{Wire, poll_until};
 
 /// Who connects where, and what for.
 #[derive(Clone)]
@@ -47,8 +47,10 @@ struct Client {
 struct Seen {
     /// When each query began and how long it took; the oldest are forgotten.
     samples: VecDeque<(Instant, Duration)>,
-    /// When the query under way began.
-    asking_since: Option<Instant>,
+    /// How long the first login took, once it succeeded.
+    login: Option<Duration>,
+    /// Since when the login or query under way has waited.
+    waiting_since: Option<Instant>,
     errors: u64,
     last_error: Option<String>,
 }
@@ -57,8 +59,10 @@ struct Seen {
 pub(crate) struct Sight {
     /// Queries answered within the window.
     pub(crate) queries: usize,
-    /// Their times, those still unanswered at its end counted as long as they had waited.
+    /// Their times; a login or query still unanswered at the window's end counts as long as it had waited.
     pub(crate) latencies: Latencies,
+    /// How long each client's first login took; those still waiting likewise.
+    pub(crate) logins: Latencies,
     /// Errors since the start of the run.
     pub(crate) errors: u64,
     /// The last of them.
@@ -76,46 +80,54 @@ impl Sight {
 }
 
 impl Load {
-    /// Logs all clients in, then starts their queries.
+    /// Starts all clients; each logs in and then repeats its query. Returns at once: a pooler may let a login wait.
     ///
     /// # Errors
-    /// When one cannot log in.
+    /// When threads run out.
     pub(crate) fn start(plan: &Plan) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let wires: Vec<Wire> = log_in(plan)?;
         let spread = plan.period / u32::try_from(plan.clients.max(1))?;
         let mut load = Self { clients: Vec::new(), stop: Arc::clone(&stop) };
-        for (wire, index) in wires.into_iter().zip(0u32..) {
+        for index in 0..u32::try_from(plan.clients)? {
             let seen = Arc::new(Mutex::new(Seen::default()));
-            let (plan, stop, shared) = (plan.clone(), Arc::clone(&stop), Arc::clone(&seen));
-            let thread = std::thread::Builder::new()
-                .stack_size(STACK_BYTES)
-                .spawn(move || run(&plan, wire, &stop, &shared, spread * index))?;
+            let task = Task { plan: plan.clone(), stop: Arc::clone(&stop), seen: Arc::clone(&seen) };
+            let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || task.run(spread * index))?;
             load.clients.push(Client { seen, thread: Some(thread) });
         }
         Ok(load)
     }
 
+    /// Waits until every client is logged in.
+    ///
+    /// # Errors
+    /// When that takes too long, with the last error a client got.
+    pub(crate) fn logged_in(self) -> Result<Self> {
+        let all = || self.clients.iter().all(|client| lock(&client.seen).login.is_some());
+        poll_until(LOGIN_LIMIT, "all clients to log in", || Ok(all().then_some(()))).with_context(|| {
+            self.since(Instant::now()).last_error.unwrap_or_else(|| "no client got an error".to_owned())
+        })?;
+        Ok(self)
+    }
+
     /// What the clients saw from `from` to now.
     pub(crate) fn since(&self, from: Instant) -> Sight {
         let now = Instant::now();
-        let mut sight =
-            Sight { queries: 0, latencies: Latencies::default(), errors: 0, last_error: None, window: now - from };
-        let mut times = Vec::new();
+        let (mut queries, mut errors, mut last_error) = (0, 0, None);
+        let (mut times, mut logins) = (Vec::new(), Vec::new());
         for client in &self.clients {
-            let seen = client.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let answered = seen.samples.iter().rev().take_while(|(began, took)| *began + *took >= from);
+            let seen = lock(&client.seen);
             let before = times.len();
+            let answered = seen.samples.iter().rev().take_while(|(began, took)| *began + *took >= from);
             times.extend(answered.map(|(_, took)| *took));
-            sight.queries += times.len() - before;
-            times.extend(seen.asking_since.map(|began| now - began).filter(|waited| *waited > PATIENCE));
-            sight.errors += seen.errors;
-            if seen.last_error.is_some() {
-                sight.last_error.clone_from(&seen.last_error);
-            }
+            queries += times.len() - before;
+            let waited = seen.waiting_since.map(|began| now - began);
+            times.extend(waited.filter(|waited| *waited > PATIENCE));
+            logins.extend(seen.login.or(waited));
+            errors += seen.errors;
+            last_error = seen.last_error.clone().or(last_error);
         }
-        sight.latencies = Latencies::new(times);
-        sight
+        let (latencies, logins) = (Latencies::new(times), Latencies::new(logins));
+        Sight { queries, latencies, logins, errors, last_error, window: now - from }
     }
 }
 
@@ -130,63 +142,97 @@ impl Drop for Load {
     }
 }
 
-/// Opens all connections, some at a time: one after another a SCRAM login of hundreds would take its time.
-fn log_in(plan: &Plan) -> Result<Vec<Wire>> {
-    let share = plan.clients.div_ceil(LOGINS_AT_ONCE).max(1);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..plan.clients)
-            .step_by(share)
-            .map(|from| {
-                let count = share.min(plan.clients - from);
-                let open = move || Wire::log_in(&plan.address, &plan.user, &plan.password, &plan.database);
-                scope.spawn(move || (0..count).map(|_| open()).collect::<Result<Vec<_>>>())
-            })
-            .collect();
-        let mut wires = Vec::new();
-        for worker in workers {
-            wires.extend(worker.join().map_err(|_| anyhow!("a login thread panicked"))??);
-        }
-        anyhow::Ok(wires)
-    })
-    .with_context(|| format!("{} clients of user {}", plan.clients, plan.user))
+/// What one client's thread needs.
+struct Task {
+    plan: Plan,
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<Seen>>,
 }
 
-fn run(plan: &Plan, mut wire: Wire, stop: &AtomicBool, seen: &Mutex<Seen>, offset: Duration) {
-    let mut next = Instant::now() + offset;
-    while !stop.load(Ordering::Relaxed) {
-        if !plan.period.is_zero() {
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-            next += plan.period;
+impl Task {
+    fn run(&self, offset: Duration) {
+        let mut wire = None;
+        let mut next = Instant::now() + offset;
+        while !self.stop.load(Ordering::Relaxed) {
+            let Some(connected) = &mut wire else {
+                wire = self.log_in();
+                continue;
+            };
+            if !self.plan.period.is_zero() {
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                next += self.plan.period;
+            }
+            if !self.ask(connected) {
+                wire = None;
+            }
         }
-        let began = Instant::now();
-        seen.lock().unwrap_or_else(PoisonError::into_inner).asking_since = Some(began);
-        let answer = wire.query(&plan.sql);
+        if let Some(wire) = wire {
+            wire.terminate().ok();
+        }
+    }
+
+    fn log_in(&self) -> Option<Wire> {
+        let Plan { address, user, password, database, .. } = &self.plan;
+        let began = self.begin();
+        let answer = Wire::log_in(address, user, password, database);
+        let mut seen = lock(&self.seen);
+        seen.waiting_since = None;
+        match answer {
+            Ok(wire) => {
+                let took = began.elapsed();
+                seen.login.get_or_insert(took);
+                Some(wire)
+            }
+            Err(error) => {
+                seen.fail(&error);
+                drop(seen);
+                std::thread::sleep(RETRY_AFTER);
+                None
+            }
+        }
+    }
+
+    /// Runs the query; false when it failed, after which the connection is not to be trusted.
+    fn ask(&self, wire: &mut Wire) -> bool {
+        let began = self.begin();
+        let answer = wire.query(&self.plan.sql);
         let took = began.elapsed();
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.asking_since = None;
+        let mut seen = lock(&self.seen);
+        seen.waiting_since = None;
         match answer {
             Ok(_) => {
                 if seen.samples.len() == SAMPLES_MAX {
                     seen.samples.pop_front();
                 }
                 seen.samples.push_back((began, took));
+                true
             }
             Err(error) => {
-                seen.errors += 1;
-                seen.last_error = Some(format!("{error:#}"));
-                drop(seen);
-                // A refused query leaves a usable connection; a cut one does not, and would spin.
-                match Wire::log_in(&plan.address, &plan.user, &plan.password, &plan.database) {
-                    Ok(again) => wire = again,
-                    Err(_) => std::thread::sleep(RETRY_AFTER),
-                }
+                seen.fail(&error);
+                false
             }
         }
     }
-    wire.terminate().ok();
+
+    fn begin(&self) -> Instant {
+        let now = Instant::now();
+        lock(&self.seen).waiting_since = Some(now);
+        now
+    }
 }
 
-const LOGINS_AT_ONCE: usize = 8;
+impl Seen {
+    fn fail(&mut self, error: &anyhow::Error) {
+        self.errors += 1;
+        self.last_error = Some(format!("{error:#}"));
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const LOGIN_LIMIT: Duration = Duration::from_secs(60);
 const STACK_BYTES: usize = 256 * 1024;
 /// Samples kept per client; more than any window the benchmarks ask for at their rates.
 const SAMPLES_MAX: usize = 200_000;

@@ -4,20 +4,19 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// A table of text, printed aligned for people and as Markdown for documents.
-pub(crate) struct Table {
-    head: Vec<String>,
-    rows: Vec<Vec<String>>,
+pub(crate) struct Table<const COLUMNS: usize> {
+    head: [String; COLUMNS],
+    rows: Vec<[String; COLUMNS]>,
 }
 
-impl Table {
+impl<const COLUMNS: usize> Table<COLUMNS> {
     /// A table with these column names; each names the unit of its numbers.
-    pub(crate) fn new(head: &[&str]) -> Self {
-        Self { head: head.iter().map(ToString::to_string).collect(), rows: Vec::new() }
+    pub(crate) fn new(head: [&str; COLUMNS]) -> Self {
+        Self { head: head.map(str::to_owned), rows: Vec::new() }
     }
 
-    /// Adds a row, as long as the head.
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
-        debug_assert_eq!(cells.len(), self.head.len());
+    /// Adds a row.
+    pub(crate) fn row(&mut self, cells: [String; COLUMNS]) {
         self.rows.push(cells);
     }
 
@@ -25,7 +24,7 @@ impl Table {
     pub(crate) fn markdown(&self) -> String {
         let lines = || std::iter::once(&self.head).chain(&self.rows);
         let width = |column: usize| lines().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);
-        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
+        let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
         let mut text = String::new();
         for (index, line) in lines().enumerate() {
             for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
@@ -41,11 +40,6 @@ impl Table {
             }
         }
         text
-    }
-
-    /// Prints it.
-    pub(crate) fn print(&self) {
-        print!("{}", self.markdown());
     }
 }
 
@@ -115,8 +109,8 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned_markdown() {
-        let mut table = Table::new(&["who", "TPS"]);
-        table.row(vec!["evenkeel".to_owned(), "7".to_owned()]);
+        let mut table = Table::new(["who", "TPS"]);
+        table.row(["evenkeel".to_owned(), "7".to_owned()]);
         assert_eq!(table.markdown(), "| who      | TPS |\n| :------- | --: |\n| evenkeel |   7 |\n");
     }
 }

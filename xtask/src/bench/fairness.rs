@@ -85,7 +85,7 @@ fn pgbouncer(users: &[&str], pg: &Postgres) -> Result<PgBouncer> {
 
 fn judge(contender: &Contender, pg: &Postgres, window: Duration) -> Result<Verdict> {
     let heavy_alone = {
-        let heavy = Load::start(&heavy(contender))?;
+        let heavy = Load::start(&heavy(contender))?.logged_in()?;
         watch(&heavy, SETTLE, window).per_second()
     };
     let mut cases = Vec::new();
@@ -98,12 +98,12 @@ fn judge(contender: &Contender, pg: &Postgres, window: Duration) -> Result<Verdi
 fn together(contender: &Contender, case: Case, window: Duration) -> Result<Shared> {
     let light_plan = light(contender, if case == Case::Paced { PACE * LIGHT_CLIENTS } else { Duration::ZERO });
     let (light, heavy, from) = if case == Case::BusyBefore {
-        let light = Load::start(&light_plan)?;
+        let light = Load::start(&light_plan)?.logged_in()?;
         std::thread::sleep(SETTLE);
         let from = Instant::now();
         (light, Load::start(&heavy(contender))?, from)
     } else {
-        let heavy = Load::start(&heavy(contender))?;
+        let heavy = Load::start(&heavy(contender))?.logged_in()?;
         std::thread::sleep(SETTLE);
         // From the first query on: a client that starves at the start must not be excused.
         let from = Instant::now();
@@ -115,13 +115,14 @@ fn together(contender: &Contender, case: Case, window: Duration) -> Result<Share
 
 fn equals(contender: &Contender, pg: &Postgres, window: Duration) -> Result<Equals> {
     let one_pool = {
-        let all = Load::start(&plan(contender, "equal1", EQUALS * EQUAL_CLIENTS, SLEEP, Duration::ZERO))?;
+        let all =
+            Load::start(&plan(contender, "equal1", EQUALS * EQUAL_CLIENTS, SLEEP, Duration::ZERO))?.logged_in()?;
         watch(&all, SETTLE, window).per_second()
     };
     let loads = (1..=EQUALS)
         .map(|number| Load::start(&plan(contender, &format!("equal{number}"), EQUAL_CLIENTS, SLEEP, Duration::ZERO)))
         .collect::<Result<Vec<_>>>()?;
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(SETTLE + SETTLE);
     let (from, authorised) = (Instant::now(), authorised(pg));
     std::thread::sleep(window);
     let sights: Vec<Sight> = loads.iter().map(|load| load.since(from)).collect();
@@ -168,10 +169,11 @@ fn print(verdicts: &[Verdict]) {
     println!(
         "\nLight user (2 clients, `select 1`) beside a heavy one (100 clients, `{SLEEP}`), budget {BUDGET} connections\n"
     );
-    let mut table = Table::new(&[
+    let mut table = Table::new([
         "case",
         "pooler",
-        "light p50 ms",
+        "light login ms",
+        "p50 ms",
         "p99 ms",
         "max ms",
         "light q/s",
@@ -181,9 +183,10 @@ fn print(verdicts: &[Verdict]) {
     ]);
     for verdict in verdicts {
         for (case, shared) in &verdict.cases {
-            table.row(vec![
+            table.row([
                 case.text().to_owned(),
                 verdict.name.clone(),
+                ms(shared.light.logins.max()),
                 ms(shared.light.latencies.quantile(0.5)),
                 ms(shared.light.latencies.quantile(0.99)),
                 ms(shared.light.latencies.max()),
@@ -194,12 +197,12 @@ fn print(verdicts: &[Verdict]) {
             ]);
         }
     }
-    table.print();
+    print!("{}", table.markdown());
     println!("\n{EQUALS} equal users with {EQUAL_CLIENTS} clients each, `{SLEEP}`\n");
     let head = ["pooler", "Jain's index", "total q/s", "one pool q/s", "of one pool %", "reconnects/s", "errors"];
-    let mut table = Table::new(&head);
+    let mut table = Table::new(head);
     for Verdict { name, equals, .. } in verdicts {
-        table.row(vec![
+        table.row([
             name.clone(),
             format!("{:.4}", equals.jain),
             whole(equals.total),
@@ -209,7 +212,7 @@ fn print(verdicts: &[Verdict]) {
             equals.errors.to_string(),
         ]);
     }
-    table.print();
+    print!("{}", table.markdown());
     println!();
     if let Some(ours) = verdicts.first() {
         targets(ours);

@@ -49,9 +49,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     let mut page = String::new();
-    writeln!(page, "{}", work_table(&contenders, &cells).markdown())?;
-    writeln!(page, "Ratios, Evenkeel to PgBouncer (below 1 is less):\n\n{}", ratio_table(&cells).markdown())?;
-    writeln!(page, "{}", idle_table(&contenders)?.markdown())?;
+    writeln!(page, "{}", work_table(&contenders, &cells))?;
+    writeln!(page, "Ratios, Evenkeel to PgBouncer (below 1 is less):\n\n{}", ratio_table(&cells))?;
+    writeln!(page, "{}", idle_table(&contenders)?)?;
     print!("\n{page}");
     if arguments.write {
         let path = root().join("docs/benchmarks/pg.md");
@@ -105,11 +105,11 @@ impl Work {
     }
 }
 
-fn work_table(contenders: &[Contender], cells: &BTreeMap<(Work, u32, usize), Cell>) -> Table {
+fn work_table(contenders: &[Contender], cells: &BTreeMap<(Work, u32, usize), Cell>) -> String {
     let head = ["workload", "clients", "pooler", "CPU µs/txn", "least", "TPS", "p50 µs", "p95 µs", "p99 µs", "errors"];
-    let mut table = Table::new(&head);
+    let mut table = Table::new(head);
     for ((work, clients, index), cell) in cells {
-        table.row(vec![
+        table.row([
             work.text().to_owned(),
             clients.to_string(),
             contenders[*index].name.clone(),
@@ -122,15 +122,15 @@ fn work_table(contenders: &[Contender], cells: &BTreeMap<(Work, u32, usize), Cel
             cell.errors().to_string(),
         ]);
     }
-    table
+    table.markdown()
 }
 
-fn ratio_table(cells: &BTreeMap<(Work, u32, usize), Cell>) -> Table {
-    let mut table = Table::new(&["workload", "clients", "CPU", "least CPU", "TPS", "p50", "p99"]);
+fn ratio_table(cells: &BTreeMap<(Work, u32, usize), Cell>) -> String {
+    let mut table = Table::new(["workload", "clients", "CPU", "least CPU", "TPS", "p50", "p99"]);
     for (work, clients) in grid() {
         let (ours, theirs) = (&cells[&(work, clients, 0)], &cells[&(work, clients, 1)]);
         let ratio = |figure: &dyn Fn(&Cell) -> f64| format!("{:.2}", figure(ours) / figure(theirs));
-        table.row(vec![
+        table.row([
             work.text().to_owned(),
             clients.to_string(),
             ratio(&|cell| cell.median(|run| run.cpu_us)),
@@ -140,12 +140,12 @@ fn ratio_table(cells: &BTreeMap<(Work, u32, usize), Cell>) -> Table {
             ratio(&|cell| cell.latency_us(0.99)),
         ]);
     }
-    table
+    table.markdown()
 }
 
 /// Resident memory of the pooler per client that has logged in and does nothing.
-fn idle_table(contenders: &[Contender]) -> Result<Table> {
-    let mut table = Table::new(&["pooler", "idle clients", "memory before MiB", "with them MiB", "bytes per client"]);
+fn idle_table(contenders: &[Contender]) -> Result<String> {
+    let mut table = Table::new(["pooler", "idle clients", "memory before MiB", "with them MiB", "bytes per client"]);
     for contender in contenders {
         println!("pg: {IDLE_CLIENTS} idle clients of {}", contender.name);
         let before = contender.process().resident_bytes()?;
@@ -157,7 +157,7 @@ fn idle_table(contenders: &[Contender]) -> Result<Table> {
         let after = contender.process().resident_bytes()?;
         #[allow(clippy::cast_precision_loss)]
         let (before, after) = (before as f64, after as f64);
-        table.row(vec![
+        table.row([
             contender.name.clone(),
             clients.len().to_string(),
             format!("{:.1}", before / MIB),
@@ -165,7 +165,7 @@ fn idle_table(contenders: &[Contender]) -> Result<Table> {
             whole((after - before) / f64::from(IDLE_CLIENTS)),
         ]);
     }
-    Ok(table)
+    Ok(table.markdown())
 }
 
 fn preface(arguments: &Arguments, pg: &Postgres) -> Result<String> {

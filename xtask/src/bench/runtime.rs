@@ -38,19 +38,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     for clients in CLIENTS {
         println!("\npgbench -S, simple protocol, {clients} clients on 16 server connections\n");
-        table(&contenders, |index| &cells[&(clients, index)]).print();
+        print!("{}", table(&contenders, |index| &cells[&(clients, index)]));
     }
     Ok(())
 }
 
-fn table<'a>(contenders: &[Contender], cell: impl Fn(usize) -> &'a Cell) -> Table {
+fn table<'a>(contenders: &[Contender], cell: impl Fn(usize) -> &'a Cell) -> String {
     let head = ["relay", "CPU µs/txn", "least", "of PgBouncer", "switches/txn", "TPS", "p50 µs", "p99 µs", "errors"];
-    let mut table = Table::new(&head);
+    let mut table = Table::new(head);
     let base = cell(0).median(|run| run.cpu_us);
     for (index, contender) in contenders.iter().enumerate() {
         let runs = cell(index);
         let cpu = runs.median(|run| run.cpu_us);
-        table.row(vec![
+        table.row([
             contender.name.clone(),
             format!("{cpu:.1}"),
             format!("{:.1}", runs.minimum(|run| run.cpu_us)),
@@ -62,7 +62,7 @@ fn table<'a>(contenders: &[Contender], cell: impl Fn(usize) -> &'a Cell) -> Tabl
             runs.errors().to_string(),
         ]);
     }
-    table
+    table.markdown()
 }
 
 const SHAPES: [(&str, usize); 5] = [("multi", 1), ("multi", 2), ("reuseport", 1), ("reuseport", 2), ("spread", 2)];
