@@ -27,7 +27,7 @@ impl<'t> Document<'t> {
     pub(crate) fn read(source: Source<'t>) -> Result<(Self, File), Vec<Problem>> {
         let (root, errors) = DeTable::parse_recoverable(source.text);
         if !errors.is_empty() {
-            let at = |error: &toml::de::Error| source.problem(error.span(), "", error.message().into(), None);
+            let at = |error: &toml::de::Error| source.syntax_problem(error.span(), error.message().into());
             let mut problems: Vec<Problem> = errors.iter().take(PROBLEMS_MAX).map(at).collect();
             problems.sort_by_key(|problem| (problem.line, problem.column));
             // What follows the first mistake of a line is a consequence of it more often than not.

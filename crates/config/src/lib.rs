@@ -3,7 +3,8 @@
 //! A [`Config`] is a configuration without contradictions: every name leads somewhere, every limit fits, every secret was
 //! found. It knows nothing of sockets, pools or protocols, and reads nothing but the files and variables that the
 //! configuration names. The types in [`keys`] are what a file may say; the reference page and the JSON schema are written
-//! from them ([`reference`](mod@reference)). The program builds a `Config` at the start and on reload, where [`diff`] tells what changed.
+//! from them ([`mod@reference`]). The program builds a `Config` at the start and on reload, where [`diff()`] tells what
+//! changed.
 //!
 //! ```
 //! let config = config::Config::from_toml(
@@ -47,7 +48,7 @@ use route::{Identity, Resolved, ServerIndex, Table};
 
 pub use diff::{Applies, Change, Subject, What, diff};
 pub use problem::{Problem, Problems};
-pub use values::{Cap, Period, SecretText, Size, Timeout};
+pub use values::{Cap, Period, SecretText, Size, TestAfter, Timeout};
 
 use document::Document;
 use keys::{File, PoolKeys};

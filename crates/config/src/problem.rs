@@ -98,24 +98,52 @@ impl Source<'_> {
         message: String,
         hint: Option<String>,
     ) -> Problem {
-        let (line, column, excerpt) = span.map_or((0, 0, None), |span| self.place(span));
+        let (line, column, excerpt) = span.map_or((0, 0, None), |span| {
+            let place = self.place(span);
+            (place.line, place.indent + 1, excerpt(&place, secret_start(place.content)))
+        });
         Problem { source: self.name.into(), line, column, key: key.into(), message, hint, excerpt }
     }
 
-    fn place(self, span: Range<usize>) -> (usize, usize, Option<String>) {
+    /// A problem at `span` of a text whose keys are not known, so that any string may be a secret: none is shown.
+    pub(crate) fn syntax_problem(self, span: Option<Range<usize>>, message: String) -> Problem {
+        let has_long_strings = self.text.contains("\"\"\"") || self.text.contains("'''");
+        let (line, column, excerpt) = span.map_or((0, 0, None), |span| {
+            let place = self.place(span);
+            let hide = place.content.find(['"', '\'']).into_iter().chain(secret_start(place.content)).min();
+            let excerpt = if has_long_strings { None } else { excerpt(&place, hide) };
+            (place.line, place.indent + 1, excerpt)
+        });
+        Problem { source: self.name.into(), line, column, key: String::new(), message, hint: None, excerpt }
+    }
+
+    fn place(&self, span: Range<usize>) -> Place<'_> {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         let indent = before[line_start..].chars().count();
         let content = self.text[line_start..].lines().next().unwrap_or_default();
         let marked = self.text.get(span).and_then(|marked| marked.lines().next()).unwrap_or_default().chars().count();
-        (line, indent + 1, excerpt(line, content, indent, marked.max(1)))
+        Place { line, content, indent, marked: marked.max(1) }
     }
 }
 
-/// The line up to the end of the marked place, and carets under it. Nothing from the first possible secret on is shown.
-fn excerpt(line: usize, content: &str, indent: usize, marked: usize) -> Option<String> {
-    let open = content.len().min(secret_start(content).unwrap_or(content.len()));
+/// A marked part of a line.
+struct Place<'t> {
+    /// From 1.
+    line: usize,
+    /// The whole line.
+    content: &'t str,
+    /// Characters before the mark.
+    indent: usize,
+    /// Characters marked, at least 1.
+    marked: usize,
+}
+
+/// The line up to the end of the marked place, and carets under it. Nothing is shown from byte `hide` on.
+fn excerpt(place: &Place<'_>, hide: Option<usize>) -> Option<String> {
+    let Place { line, content, indent, marked } = *place;
+    let open = hide.unwrap_or(content.len());
     let shown: String = content[..open].chars().take(indent + marked).collect();
     let len = shown.chars().count();
     if len < indent || indent + marked > EXCERPT_LEN_MAX {

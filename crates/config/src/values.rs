@@ -165,6 +165,22 @@ impl From<Timeout> for route::Timeout {
     }
 }
 
+/// How long a connection may be silent before it is tested: a duration, `"always"` (zero) or `"off"` (never).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TestAfter(Option<Duration>);
+
+impl TestAfter {
+    pub(crate) const fn secs(seconds: u64) -> Self {
+        Self(Some(Duration::from_secs(seconds)))
+    }
+
+    /// After how long; zero: each time, `None`: never.
+    #[must_use]
+    pub const fn get(self) -> Option<Duration> {
+        self.0
+    }
+}
+
 fn is_off(text: &str) -> bool {
     matches!(text.trim(), "off" | "0")
 }
@@ -229,6 +245,19 @@ impl Written for Timeout {
     }
     fn write(&self) -> String {
         self.0.map_or_else(|| "off".into(), format_duration)
+    }
+}
+
+impl Written for TestAfter {
+    const EXPECTED: &'static str = "a duration with its unit, as in \"30s\", or \"always\" or \"off\"";
+    fn read(text: &str) -> Result<Self, ValueError> {
+        match text.trim() {
+            "always" => Ok(Self(Some(Duration::ZERO))),
+            text => Timeout::parse(text).map(|timeout| Self(timeout.0)),
+        }
+    }
+    fn write(&self) -> String {
+        if self.0 == Some(Duration::ZERO) { "always".into() } else { Timeout(self.0).write() }
     }
 }
 
@@ -306,7 +335,7 @@ macro_rules! impl_schema {
 
 pub(crate) use {impl_schema, written};
 
-written!(Period: "duration", Timeout: "duration or off", Size: "size");
+written!(Period: "duration", Timeout: "duration or off", TestAfter: "duration, always or off", Size: "size");
 impl_schema!(Cap, { "type": "integer", "minimum": 0, "maximum": u32::MAX, "format": "number, 0 = no limit" });
 impl_schema!(SecretText, { "type": "string", "format": "secret" });
 
@@ -360,6 +389,9 @@ mod tests {
             assert_eq!(Timeout::parse(text), Ok(Timeout::OFF), "{text}");
             assert_eq!(Period::parse(text), Err(ValueError::NeverOff), "{text}");
         }
+        assert_eq!(TestAfter::read("always"), Ok(TestAfter(Some(Duration::ZERO))));
+        assert_eq!(TestAfter::read("off"), Ok(TestAfter(None)));
+        assert_eq!(TestAfter(Some(Duration::ZERO)).write(), "always");
         assert_eq!(Timeout::parse("2s"), Ok(Timeout::secs(2)));
         assert_eq!(Period::parse("2s"), Ok(Period::secs(2)));
     }

@@ -13,8 +13,8 @@ fn at_root(path: &str) -> PathBuf {
 fn is_up_to_date(path: &str, text: &str) {
     let path = at_root(path);
     if std::env::var_os("EVENKEEL_BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
+        let folder = path.parent().expect("a document has a folder");
+        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text)).expect("documents can be written");
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == text, "{} is out of date: EVENKEEL_BLESS=1 cargo test -p evenkeel-config", path.display());

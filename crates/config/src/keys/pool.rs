@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PoolMode;
-use crate::values::{Cap, Period, Timeout};
+use crate::values::{Cap, Period, TestAfter, Timeout};
 
 /// How the connections to one server are pooled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,14 +40,15 @@ pub struct PoolKeys {
     pub max_uses: Cap,
     /// How often idle connections are looked after: tested, and checked for leaks. (timeBetweenEvictionRunsMillis)
     pub maintenance_interval: Period,
-    /// Test a server connection every time before it is lent. Costs a round trip each time. (testOnBorrow)
-    pub test_on_checkout: bool,
-    /// Test server connections that were idle for `test_idle_after`. (testWhileIdle)
-    pub test_while_idle: bool,
-    /// How long a server connection is idle before it is tested.
-    pub test_idle_after: Period,
+    /// Test a server connection before it is lent if nothing was heard from its server for this long; `"always"`: every
+    /// time, at the cost of a round trip. One that fails is replaced, unseen by the client. (testOnBorrow)
+    pub test_on_checkout: TestAfter,
+    /// Test an idle server connection whenever nothing was heard from its server for this long. (testWhileIdle)
+    pub test_while_idle: Timeout,
     /// Test a server connection every time it comes back. (testOnReturn)
     pub test_on_return: bool,
+    /// How long a test may take; then the connection counts as broken.
+    pub validate_timeout: Period,
     /// The query of a test; empty: the protocol's own ping. (validationQuery; server_check_query)
     pub validation_query: String,
     /// Which idle server connection is lent first.
@@ -86,11 +87,11 @@ impl Default for PoolKeys {
             max_lifetime: Timeout::secs(3_600),
             lifetime_jitter: 0.1,
             max_uses: Cap::NONE,
-            maintenance_interval: Period::secs(30),
-            test_on_checkout: false,
-            test_while_idle: true,
-            test_idle_after: Period::secs(120),
+            maintenance_interval: Period::secs(5),
+            test_on_checkout: TestAfter::secs(30),
+            test_while_idle: Timeout::secs(120),
             test_on_return: false,
+            validate_timeout: Period::secs(1),
             validation_query: String::new(),
             reuse: Reuse::MostRecent,
             leak_timeout: Timeout::OFF,
@@ -98,7 +99,7 @@ impl Default for PoolKeys {
             connect_concurrency: 4,
             init_sql: String::new(),
             reclaim_after: Period::millis(1_000),
-            retention_connects: 10,
+            retention_connects: 4,
             probe_after: Period::secs(1),
         }
     }
