@@ -1,6 +1,6 @@
 //! What can be wrong with a table, in the names its author used.
 
-use crate::{Pattern, table::Target};
+use crate::{Pattern, Target};
 
 /// The entry that a [`Fault`] is about: its place in the list given to [`Table::new`](crate::Table::new).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

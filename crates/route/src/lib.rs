@@ -21,6 +21,7 @@
 
 mod address;
 mod check;
+mod entries;
 mod fault;
 mod nearest;
 mod pattern;
@@ -28,11 +29,9 @@ mod table;
 mod terms;
 
 pub use address::{Address, AddressError};
+pub use entries::{Database, Role, Rule, Server, Target, User};
 pub use fault::{Fault, Subject, What};
 pub use nearest::nearest;
 pub use pattern::Pattern;
-pub use table::{
-    Database, DatabaseIndex, Identity, NoRoute, Resolved, Role, Rule, Server, ServerIndex, Table, Target, User,
-    UserIndex,
-};
+pub use table::{DatabaseIndex, Identity, NoRoute, Resolved, ServerIndex, Table, UserIndex};
 pub use terms::{Limits, Overrides, PoolMode, Terms, Timeout, Timeouts};

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{PoolMode, Timeout};
+use crate::{Limits, Overrides, PoolMode, Role, Target, Timeout};
 
 fn server(name: &str, cluster: &str, role: Role) -> Server {
     Server { role, ..Server::new(name, cluster, "10.0.0.5:5432".parse().unwrap(), 10) }
