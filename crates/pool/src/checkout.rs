@@ -13,10 +13,10 @@ use scheduler::{Home, StateKey};
 use tokio::time::Instant;
 
 use crate::connector::Connector;
-use crate::core::Outcome;
 use crate::error::CheckoutError;
 use crate::handoff::{Look, Place};
 use crate::lease::Lease;
+use crate::ledger::Outcome;
 use crate::shared::{Shared, Starter};
 
 /// What a caller asks for.
@@ -145,7 +145,7 @@ impl<C: Connector> Future for Pending<C> {
 impl<C: Connector> Drop for Pending<C> {
     fn drop(&mut self) {
         if let Stage::Waiting { shared, place } = &self.stage {
-            drop(shared.act(Starter::Keeper, |core, now| core.leave(*place, now)));
+            drop(shared.act(Starter::Keeper, |ledger, now| ledger.leave(*place, now)));
         }
     }
 }

@@ -9,15 +9,15 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connector::Connector;
-use crate::core::Core;
+use crate::ledger::Ledger;
 use crate::shared::{Shared, Starter};
 use crate::table::{CallSite, Leak, Phase};
 
-/// The keeper never sleeps less than this, so that a time that is due again and again cannot keep a core busy.
+/// The keeper never sleeps less than this, so that a time that is due again and again cannot keep a ledger busy.
 const NAP_MIN: Duration = Duration::from_millis(1);
 
 /// The keeper looks at least this often, which keeps its timer in the range of any clock.
-const SLEEP_MAX: Duration = Duration::from_hours(24);
+const SLEEP_MAX: Duration = Duration::from_secs(86_400);
 
 /// Keeps a pool until its last handle is gone.
 pub(crate) async fn keep<C: Connector>(pool: Weak<Shared<C>>, alarm: Arc<Notify>) {
@@ -48,16 +48,16 @@ struct Overdue {
 impl<C: Connector> Shared<C> {
     /// Does what is due and returns when to look again.
     fn maintain(self: &Arc<Self>, next_round: &mut Time) -> Instant {
-        let (overdue, wake_at) = self.act(Starter::Caller(Home::default()), |core, now| {
-            core.scheduler.handle_time(now);
-            let overdue = if core.settings.wants_rounds() && now >= *next_round {
-                *next_round = now.after(core.settings.maintenance_interval.max(NAP_MIN));
-                core.round(now)
+        let (overdue, wake_at) = self.act(Starter::Caller(Home::default()), |ledger, now| {
+            ledger.scheduler.handle_time(now);
+            let overdue = if ledger.settings.wants_rounds() && now >= *next_round {
+                *next_round = now.after(ledger.settings.maintenance_interval.max(NAP_MIN));
+                ledger.round(now)
             } else {
                 Vec::new()
             };
-            core.set_alarm(now, *next_round);
-            (overdue, core.alarm)
+            ledger.set_alarm(now, *next_round);
+            (overdue, ledger.alarm)
         });
         for Overdue { route, site, held } in overdue {
             tracing::warn!(%site, ?held, "a connection has not been given back");
@@ -67,7 +67,7 @@ impl<C: Connector> Shared<C> {
     }
 }
 
-impl<C: Connector> Core<C> {
+impl<C: Connector> Ledger<C> {
     /// Looks for leases that are out too long, and for idle connections to test.
     fn round(&mut self, now: Time) -> Vec<Overdue> {
         if let Some(after) = self.settings.test_while_idle {

@@ -10,7 +10,7 @@ use scheduler::{CloseReason, ConnId, RouteId, Time};
 use tokio::time::Instant;
 
 use crate::connector::Connector;
-use crate::core::{Granted, Verdict};
+use crate::ledger::{Granted, Verdict};
 use crate::shared::{Shared, Starter};
 
 /// A server connection lent to one caller, with its permit. Dropping it gives it back or closes it.
@@ -106,8 +106,8 @@ impl<C: Connector> Drop for Lease<C> {
         let Some(mut connection) = self.connection.take() else { return };
         let verdict = self.verdict(&mut connection);
         let (conn, since) = (self.conn, self.since);
-        let held = self.shared.act(Starter::Keeper, |core, now| {
-            core.give_back(conn, connection, verdict, now);
+        let held = self.shared.act(Starter::Keeper, |ledger, now| {
+            ledger.give_back(conn, connection, verdict, now);
             now.since(since)
         });
         self.shared.observer.on_return(self.route, held);

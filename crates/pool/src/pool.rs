@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::checkout::{Checkout, Pending};
 use crate::connector::Connector;
-use crate::core::{Answer, Core, Life, Target};
 use crate::error::CheckoutError;
 use crate::keeper::keep;
 use crate::lease::Lease;
+use crate::ledger::{Answer, Ledger, Life, Target};
 use crate::observer::Observer;
 use crate::settings::Settings;
 use crate::shared::{Shared, Starter};
@@ -51,9 +51,9 @@ impl<C: Connector> Pool<C> {
     /// An empty pool on this runtime, which must have its time driver on.
     #[must_use]
     pub fn with_runtime(connector: C, settings: Settings, observer: impl Observer, runtime: Handle) -> Self {
-        let core = Core::new(settings, seed(), Time::default());
+        let ledger = Ledger::new(settings, seed(), Time::default());
         let epoch = Instant::now();
-        let shared = Arc::new(Shared::new(connector, Box::new(observer), core, epoch, runtime));
+        let shared = Arc::new(Shared::new(connector, Box::new(observer), ledger, epoch, runtime));
         shared.runtime.spawn(keep(Arc::downgrade(&shared), Arc::clone(&shared.alarm)));
         Self { shared }
     }
@@ -72,9 +72,9 @@ impl<C: Connector> Pool<C> {
     pub fn start_checkout(&self, route: RouteId, checkout: Checkout) -> Pending<C> {
         let Checkout { state, home, deadline, place } = checkout;
         let deadline = deadline.map(|deadline| self.shared.time_of(deadline));
-        let answer = self.shared.act(Starter::Caller(home), |core, now| {
-            let deadline = deadline.unwrap_or_else(|| now.after(core.settings.checkout_timeout));
-            core.attach(route, Request { state, home, deadline }, place, now)
+        let answer = self.shared.act(Starter::Caller(home), |ledger, now| {
+            let deadline = deadline.unwrap_or_else(|| now.after(ledger.settings.checkout_timeout));
+            ledger.attach(route, Request { state, home, deadline }, place, now)
         });
         match answer {
             Answer::Granted(granted) => {
@@ -90,8 +90,8 @@ impl<C: Connector> Pool<C> {
     #[track_caller]
     pub fn try_checkout(&self, route: RouteId, state: StateKey, home: Home) -> Option<Lease<C>> {
         let place = std::panic::Location::caller();
-        let granted = self.shared.act(Starter::Caller(home), |core, now| {
-            core.try_attach(route, Request { state, home, deadline: now }, place, now)
+        let granted = self.shared.act(Starter::Caller(home), |ledger, now| {
+            ledger.try_attach(route, Request { state, home, deadline: now }, place, now)
         })?;
         Some(Lease::observed(Arc::clone(&self.shared), granted, Duration::ZERO))
     }
@@ -100,27 +100,27 @@ impl<C: Connector> Pool<C> {
 
     /// Makes a route known; its `min_idle` connections are opened at once.
     pub fn add_route(&self, route: C::Route, limits: RouteLimits) -> RouteId {
-        let target = Target { route: Arc::new(route), last_fault: None, refusal: None };
-        self.act(|core, now| {
-            let id = core.scheduler.add_route(limits, now);
-            core.targets.insert(id, target);
+        let target = Target { route: Arc::new(route), last_fault: None };
+        self.act(|ledger, now| {
+            let id = ledger.scheduler.add_route(limits, now);
+            ledger.targets.insert(id, target);
             id
         })
     }
 
     /// Changes what holds for a route. An unknown one is ignored.
     pub fn set_route_limits(&self, route: RouteId, limits: RouteLimits) {
-        self.act(|core, now| core.scheduler.set_route(route, limits, now));
+        self.act(|ledger, now| ledger.scheduler.set_route(route, limits, now));
     }
 
     /// Gives a route new credentials: idle connections are closed now, those in use when they come back, and all
     /// connects from now on use these. An unknown route is ignored.
     pub fn replace_route(&self, route: RouteId, credentials: C::Route) {
         let credentials = Arc::new(credentials);
-        let old = self.act(|core, now| {
-            let target = core.targets.get_mut(&route)?;
+        let old = self.act(|ledger, now| {
+            let target = ledger.targets.get_mut(&route)?;
             let old = std::mem::replace(&mut target.route, credentials);
-            core.outdate(route, now);
+            ledger.outdate(route, now);
             Some(old)
         });
         drop(old);
@@ -128,9 +128,9 @@ impl<C: Connector> Pool<C> {
 
     /// Removes a route: its waiters are told, its idle connections closed, those in use when they come back.
     pub fn remove_route(&self, route: RouteId) {
-        let target = self.act(|core, now| {
-            core.scheduler.remove_route(route, now);
-            core.targets.remove(&route)
+        let target = self.act(|ledger, now| {
+            ledger.scheduler.remove_route(route, now);
+            ledger.targets.remove(&route)
         });
         drop(target);
     }
@@ -150,10 +150,10 @@ impl<C: Connector> Pool<C> {
 
     /// Changes the settings. No lease and no waiter is lost: a smaller budget closes connections as they come back.
     pub fn set_settings(&self, settings: Settings) {
-        self.act(|core, now| {
-            core.scheduler.set_limits(settings.limits(), now);
-            core.scheduler.set_recycling(settings.recycling(), now);
-            core.settings = settings;
+        self.act(|ledger, now| {
+            ledger.scheduler.set_limits(settings.limits(), now);
+            ledger.scheduler.set_recycling(settings.recycling(), now);
+            ledger.settings = settings;
         });
         // Rounds may have become due, or more frequent.
         self.shared.alarm.notify_one();
@@ -161,32 +161,32 @@ impl<C: Connector> Pool<C> {
 
     /// Sets what holds for a class.
     pub fn set_class(&self, class: ClassId, limits: ClassLimits) {
-        self.act(|core, now| core.scheduler.set_class(class, limits, now));
+        self.act(|ledger, now| ledger.scheduler.set_class(class, limits, now));
     }
 
     /// Lends nothing until [`resume`](Self::resume). Requests queue and keep their deadlines.
     pub fn pause(&self) {
-        self.act(|core, now| core.scheduler.pause(now));
+        self.act(|ledger, now| ledger.scheduler.pause(now));
     }
 
     /// Ends a pause.
     pub fn resume(&self) {
-        self.act(|core, now| core.scheduler.resume(now));
+        self.act(|ledger, now| ledger.scheduler.resume(now));
     }
 
     /// Replaces every connection: idle ones are closed now, those in use when they come back.
     pub fn reconnect(&self) {
-        self.act(|core, now| core.scheduler.reconnect(now));
+        self.act(|ledger, now| ledger.scheduler.reconnect(now));
     }
 
     /// Closes the pool: nobody new is served, waiters are told, idle connections closed, and leases may end by
     /// themselves until the deadline. It returns when every permit is back, or then.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         let began = Instant::now();
-        let closed_before = self.act(|core, now| {
-            let before = core.scheduler.totals().closes.sum();
-            core.life = Life::Draining;
-            core.scheduler.drain(now);
+        let closed_before = self.act(|ledger, now| {
+            let before = ledger.scheduler.totals().closes.sum();
+            ledger.life = Life::Draining;
+            ledger.scheduler.drain(now);
             before
         });
         let until = began + deadline;
@@ -199,8 +199,8 @@ impl<C: Connector> Pool<C> {
                 break;
             }
         }
-        let core = self.shared.lock();
-        let (closed, abandoned) = (core.scheduler.totals().closes.sum() - closed_before, core.scheduler.held());
+        let ledger = self.shared.lock();
+        let (closed, abandoned) = (ledger.scheduler.totals().closes.sum() - closed_before, ledger.scheduler.held());
         CloseReport { closed, abandoned, took: began.elapsed() }
     }
 
@@ -231,7 +231,7 @@ impl<C: Connector> Pool<C> {
         self.shared.lock().settings.clone()
     }
 
-    fn act<R>(&self, section: impl FnOnce(&mut Core<C>, Time) -> R) -> R {
+    fn act<R>(&self, section: impl FnOnce(&mut Ledger<C>, Time) -> R) -> R {
         self.shared.act(Starter::Caller(Home::default()), section)
     }
 }

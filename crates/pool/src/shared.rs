@@ -8,14 +8,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::connector::Connector;
-use crate::core::{Core, FollowUp};
+use crate::ledger::{FollowUp, Ledger};
 use crate::observer::Observer;
 
 /// The one value behind all handles of a pool.
 pub(crate) struct Shared<C: Connector> {
     pub(crate) connector: C,
     pub(crate) observer: Box<dyn Observer>,
-    core: Mutex<Core<C>>,
+    ledger: Mutex<Ledger<C>>,
     /// Where the scheduler's time begins. Monotonic, so a stepped wall clock changes nothing.
     epoch: Instant,
     /// The pool's own runtime: the keeper's, and of tasks that nobody on a runtime asked for.
@@ -39,30 +39,30 @@ impl<C: Connector> Shared<C> {
     pub(crate) fn new(
         connector: C,
         observer: Box<dyn Observer>,
-        core: Core<C>,
+        ledger: Ledger<C>,
         epoch: Instant,
         runtime: Handle,
     ) -> Self {
         let (alarm, empty) = (Arc::new(Notify::new()), Notify::new());
-        Self { connector, observer, core: Mutex::new(core), epoch, runtime, alarm, empty }
+        Self { connector, observer, ledger: Mutex::new(ledger), epoch, runtime, alarm, empty }
     }
 
     /// Runs one critical section, then what follows from it.
-    pub(crate) fn act<R>(self: &Arc<Self>, starter: Starter, section: impl FnOnce(&mut Core<C>, Time) -> R) -> R {
+    pub(crate) fn act<R>(self: &Arc<Self>, starter: Starter, section: impl FnOnce(&mut Ledger<C>, Time) -> R) -> R {
         let now = self.now();
         let (result, after) = {
-            let mut core = self.lock();
-            let result = section(&mut core, now);
-            (result, core.carry_out(now))
+            let mut ledger = self.lock();
+            let result = section(&mut ledger, now);
+            (result, ledger.carry_out(now))
         };
         self.follow_up(after, starter);
         result
     }
 
     /// The state, to be read or changed in a way that decides nothing.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Core<C>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger<C>> {
         // No foreign code runs under the lock. Should our own panic there, one lost request beats a dead pool.
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn now(&self) -> Time {

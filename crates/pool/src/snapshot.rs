@@ -6,7 +6,7 @@ use std::time::Duration;
 use scheduler::{CloseReason, ConnId, Faults, RouteId, RouteView, StateKey, Time, Totals};
 
 use crate::connector::Connector;
-use crate::core::Core;
+use crate::ledger::Ledger;
 use crate::table::{Entry, Phase};
 
 /// Everything there is to know about a pool at one instant.
@@ -67,7 +67,7 @@ pub enum Activity {
     },
 }
 
-impl<C: Connector> Core<C> {
+impl<C: Connector> Ledger<C> {
     pub(crate) fn snapshot(&self, now: Time) -> Snapshot {
         Snapshot {
             at: now,

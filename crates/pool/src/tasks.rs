@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::connector::Connector;
-use crate::core::{Connected, Job, Then};
 use crate::error::ConnectFault;
+use crate::ledger::{Connected, Job, Then};
 use crate::shared::{Shared, Starter};
 
 impl<C: Connector> Shared<C> {
@@ -22,9 +22,9 @@ impl<C: Connector> Shared<C> {
         let runtime = current.as_ref().unwrap_or(&self.runtime);
         loop {
             let (job, connect_timeout, close_timeout) = {
-                let mut core = self.lock();
-                let Some(job) = core.jobs.pop_front() else { return };
-                (job, core.settings.connect_timeout, core.settings.close_timeout)
+                let mut ledger = self.lock();
+                let Some(job) = ledger.jobs.pop_front() else { return };
+                (job, ledger.settings.connect_timeout, ledger.settings.close_timeout)
             };
             let shared = Arc::clone(self);
             match job {
@@ -72,7 +72,7 @@ impl<C: Connector> Dial<C> {
         let (conn, home, connection) = (self.conn, self.home, Box::new(connection));
         let connected = self
             .shared
-            .act(Starter::Caller(home), |core, now| core.handle_connected(conn, connection, state, home, now));
+            .act(Starter::Caller(home), |ledger, now| ledger.handle_connected(conn, connection, state, home, now));
         if let Some(Connected { took, mended }) = connected {
             drop(mended);
             self.shared.observer.on_open(self.route, conn, took);
@@ -82,7 +82,7 @@ impl<C: Connector> Dial<C> {
     fn fail(&mut self, starter: Starter) {
         let Some(fault) = self.fault.take() else { return };
         let (conn, told) = (self.conn, fault.clone());
-        drop(self.shared.act(starter, |core, now| core.handle_connect_failed(conn, told, now)));
+        drop(self.shared.act(starter, |ledger, now| ledger.handle_connect_failed(conn, told, now)));
         self.shared.observer.on_open_failed(self.route, fault.failure(), &fault);
     }
 }
@@ -113,7 +113,7 @@ impl<C: Connector> Trial<C> {
         let state = self.shared.connector.state(connection);
         let (conn, then) = (self.conn, self.then);
         if let Some(connection) = self.connection.take() {
-            self.shared.act(starter, |core, now| core.handle_tested(conn, connection, then, state, now));
+            self.shared.act(starter, |ledger, now| ledger.handle_tested(conn, connection, then, state, now));
         }
     }
 
@@ -121,10 +121,10 @@ impl<C: Connector> Trial<C> {
     fn fail(&mut self, starter: Starter) {
         let Some(connection) = self.connection.take() else { return };
         let (conn, then) = (self.conn, self.then);
-        self.shared.act(starter, |core, now| {
-            core.discard(conn, connection, CloseReason::Invalid, now);
+        self.shared.act(starter, |ledger, now| {
+            ledger.discard(conn, connection, CloseReason::Invalid, now);
             if let Then::Deliver(place) = then {
-                core.attach_again(place, now);
+                ledger.attach_again(place, now);
             }
         });
     }
@@ -168,7 +168,7 @@ impl<C: Connector> Farewell<C> {
         }
         // A goodbye that never began ended above: its socket is closed, and now the permit is free.
         let conn = self.conn;
-        let closed = self.shared.act(starter, |core, now| Some((core.handle_closed(conn, now)?, now)));
+        let closed = self.shared.act(starter, |ledger, now| Some((ledger.handle_closed(conn, now)?, now)));
         if let Some((entry, now)) = closed {
             self.shared.observer.on_close(entry.route, conn, self.reason, now.since(entry.born), entry.uses);
         }

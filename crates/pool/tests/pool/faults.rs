@@ -287,11 +287,14 @@ fn a_connect_whose_runtime_ends_gives_its_permit_back() {
     let pending = callers.block_on(async {
         let pending = pool.start_checkout(route, Checkout::new().within(Duration::from_secs(20)));
         tokio::task::yield_now().await;
-        pending
+        [pending]
     });
     assert_eq!(server.connects_begun(), 1);
     drop(callers);
-    own.block_on(async { drop(pending.await.unwrap()) });
+    own.block_on(async {
+        let [pending] = pending;
+        drop(pending.await.unwrap());
+    });
     assert_eq!(server.count(|event| *event == Event::OpenFailed(ConnectFailure::Unavailable)), 1);
 }
 

@@ -1,5 +1,7 @@
 //! The pool against a server that does what a script says.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
 mod fake;
 
 mod cancel;

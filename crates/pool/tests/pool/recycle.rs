@@ -110,15 +110,15 @@ async fn a_lifetime_that_ends_in_use_ends_the_connection_at_its_return() {
 async fn a_machine_that_slept_wakes_to_a_working_pool() {
     let server = Server::new();
     let settings = Settings {
-        idle_timeout: Some(Duration::from_mins(10)),
+        idle_timeout: Some(Duration::from_secs(600)),
         test_on_checkout: Some(Duration::from_millis(500)),
-        max_lifetime: Some(Duration::from_hours(100)),
+        max_lifetime: Some(Duration::from_secs(360000)),
         ..plain(2)
     };
     let (pool, route) = pool(&server, settings);
     let lease = pool.checkout(route, Checkout::new()).await.unwrap();
     drop(pool.checkout(route, Checkout::new()).await.unwrap());
-    tokio::time::advance(Duration::from_hours(24)).await;
+    tokio::time::advance(Duration::from_secs(86400)).await;
     settle().await;
     assert_eq!(server.closed_for(CloseReason::IdleTimeout), 1);
     drop(lease);

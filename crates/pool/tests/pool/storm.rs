@@ -47,7 +47,7 @@ async fn work(mut lease: Lease<Dialer>, dice: &mut Dice) {
     assert!(lease.busy.swap(false, SeqCst));
     match dice.roll(40) {
         0 => lease.clean = false,
-        1 => return lease.discard("bad luck"),
+        1 => lease.discard("bad luck"),
         state => lease.state = StateKey(state % 3),
     }
 }
@@ -80,8 +80,10 @@ async fn storm(seed: u64, settings: Settings) {
             for _ in 0..200 {
                 let route = routes[dice.roll(3) as usize];
                 let checkout = Checkout::new().within(Duration::from_secs(30)).state(StateKey(dice.roll(3)));
-                let polls = if dice.roll(3) == 0 { u64::MAX } else { dice.roll(4) };
-                if let Some(lease) = for_polls(polls, pool.checkout(route, checkout)).await {
+                let pending = pool.start_checkout(route, checkout);
+                let lease =
+                    if dice.roll(3) == 0 { Some(pending.await) } else { for_polls(dice.roll(4), pending).await };
+                if let Some(lease) = lease {
                     served += 1;
                     work(lease.unwrap(), &mut dice).await;
                 }
