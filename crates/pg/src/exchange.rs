@@ -159,16 +159,20 @@ impl Exchange {
     pub fn handle(&mut self, tag: u8, body: &[u8]) -> Result<Reply, ProtocolError> {
         let audience = self.audience();
         match tag {
-            server::NOTIFICATION_RESPONSE => return Ok(Reply { audience: Audience::Client, event: Event::Progress }),
-            server::NOTICE_RESPONSE | server::PARAMETER_STATUS => {
-                return Ok(Reply { audience, event: Event::Progress });
+            server::NOTIFICATION_RESPONSE => Ok(Reply { audience: Audience::Client, event: Event::Progress }),
+            server::NOTICE_RESPONSE | server::PARAMETER_STATUS => Ok(Reply { audience, event: Event::Progress }),
+            server::ERROR_RESPONSE => {
+                let ours = matches!(self.owed.front(), Some(Expect::Query(Audience::Us)));
+                self.fail()?;
+                let audience = if ours { Audience::Us } else { Audience::Client };
+                Ok(Reply { audience, event: Event::Failed })
             }
-            server::ERROR_RESPONSE => self.fail()?,
-            server::READY_FOR_QUERY => self.ready(body)?,
-            _ => return Ok(Reply { audience, event: self.advance(tag)? }),
+            server::READY_FOR_QUERY => {
+                self.ready(body)?;
+                Ok(Reply { audience, event: Event::Ready })
+            }
+            _ => Ok(Reply { audience, event: self.advance(tag)? }),
         }
-        let event = if tag == server::READY_FOR_QUERY { Event::Ready } else { Event::Failed };
-        Ok(Reply { audience, event })
     }
 
     /// Takes the next reply that we must write ourselves, if its turn has come.
@@ -193,13 +197,6 @@ impl Exchange {
         self.owed.is_empty() && self.copy == CopyIn::Off && self.skip == Skip::No
     }
 
-    /// Whether the server waits for the client rather than the client for the server.
-    #[must_use]
-    pub fn awaits_client(&self) -> bool {
-        self.copy == CopyIn::Taking
-            || !self.owed.iter().any(|owed| matches!(owed, Expect::Query(_) | Expect::Sync(_) | Expect::Function))
-    }
-
     /// Whether so much is owed that the client must not be read from.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -210,6 +207,22 @@ impl Exchange {
     #[must_use]
     pub fn takes_copy_data(&self) -> bool {
         self.copy == CopyIn::Taking
+    }
+
+    /// How many `ReadyForQuery` are owed to the client.
+    #[must_use]
+    pub fn readies_owed(&self) -> usize {
+        let ready = |owed: &&Expect| {
+            matches!(owed, Expect::Query(Audience::Client) | Expect::Sync(Audience::Client) | Expect::Function)
+        };
+        self.owed.iter().filter(ready).count()
+    }
+
+    /// Whether all that is owed will be followed by `ReadyForQuery`.
+    #[must_use]
+    pub fn ends_with_ready(&self) -> bool {
+        matches!(self.owed.back(), None | Some(Expect::Query(_) | Expect::Sync(_) | Expect::Function))
+            && self.skip == Skip::No
     }
 
     /// Whether nothing at all is owed.
@@ -303,6 +316,8 @@ impl Exchange {
         }
     }
 
+    /// A failure. What the client asked depends on all that we asked before it, so it sees the error of that, too;
+    /// except of a query of our own, which the caller answers for.
     fn fail(&mut self) -> Result<(), ProtocolError> {
         self.copy = CopyIn::Off;
         match self.owed.front() {

@@ -15,7 +15,6 @@ pub mod exchange;
 pub mod frame;
 pub mod login;
 pub mod settings;
-pub mod sql_stub;
 pub mod startup;
 pub mod statement;
 pub mod view;

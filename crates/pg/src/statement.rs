@@ -10,7 +10,6 @@ use std::{
     sync::Arc,
 };
 
-use crate::sql_stub as sql;
 use sql::Verdict;
 
 /// How the names that we give to prepared statements on servers begin.

@@ -1,1 +1,39 @@
-//! The drivers: client loop, dialling and logging in to servers, relay.
+//! The drivers: they move the bytes between clients, pools and servers.
+//!
+//! The [`Engine`] owns everything: the pools of all servers, the routes in use, the clients connected, and the [`Plan`]
+//! of what shall hold. A [`Listener`] feeds it sockets. Each client is one task that waits without buffers, takes in a
+//! unit of work, leases a server connection from its route's pool, relays in both directions at once, and gives the
+//! connection back at the boundary, before the last reply is written.
+//!
+//! It deliberately knows no configuration file and shows nothing by itself: crate `evenkeel` makes the plan, crate
+//! `control` looks at the [`Engine`] and answers for the [`Console`](console::Console).
+
+mod accept;
+mod cancel;
+mod client;
+mod connector;
+pub mod console;
+mod engine;
+mod fault;
+mod flow;
+mod greet;
+mod lane;
+mod observe;
+mod operator;
+mod plan;
+mod registry;
+mod secrets;
+mod server;
+mod stream;
+
+pub use accept::Listener;
+pub use client::Pin;
+pub use connector::{Login, PgConnector, ServerError};
+pub use engine::{Engine, LaneError, ROUTES_MAX, ServerPool};
+pub use lane::{Lane, Meters, Prepared};
+pub use observe::ServerMeters;
+pub use plan::{AuthMethod, ConsoleRole, Plan, UserEntry};
+pub use registry::{ClientEntry, ClientLimits, Phase, Registry};
+pub use secrets::UserSecret;
+pub use server::{CancelTarget, ServerConnection};
+pub use stream::{Peer, Stream};

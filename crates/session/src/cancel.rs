@@ -1,0 +1,81 @@
+//! Cancel requests: from a client's key to the server connection that works for it, and never to another.
+//!
+//! A request on its way to the server is counted on its target. The target's connection does not serve anybody else
+//! before that count is back to zero, so a request that arrives late finds the same client's query, or none.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::timeout};
+
+use crate::{server::CancelTarget, stream::Stream};
+
+/// How long a cancel request may take to be delivered.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The cancel requests on their way to one server connection.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    underway: AtomicU32,
+    arrived: Notify,
+}
+
+/// A cancel request on its way.
+#[derive(Debug)]
+pub(crate) struct Underway(Arc<CancelTarget>);
+
+impl Underway {
+    /// Counts one. The caller holds the lock under which the target is the client's.
+    pub(crate) fn new(target: &Arc<CancelTarget>) -> Self {
+        target.traffic.underway.fetch_add(1, SeqCst);
+        Self(target.clone())
+    }
+
+    /// Delivers it: the server closes the connection once it has passed the request on.
+    pub(crate) async fn deliver(self) {
+        let mut packet = Vec::new();
+        pg::write::cancel_request(&mut packet, self.0.process, &self.0.key);
+        let delivered = timeout(DELIVERY_TIMEOUT, async {
+            let mut stream = Stream::connect(&self.0.address).await?;
+            stream.write_all(&packet).await?;
+            stream.read_some(&mut Vec::new()).await
+        });
+        match delivered.await {
+            Ok(Ok(_)) => tracing::debug!(process = self.0.process, "cancel request delivered"),
+            Ok(Err(error)) => tracing::warn!(process = self.0.process, %error, "cancel request not delivered"),
+            Err(_) => tracing::warn!(process = self.0.process, "cancel request not delivered in time"),
+        }
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.traffic.underway.fetch_sub(1, SeqCst);
+        self.0.traffic.arrived.notify_waiters();
+    }
+}
+
+impl CancelTarget {
+    /// Whether no cancel request is on its way.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.traffic.underway.load(SeqCst) == 0
+    }
+
+    /// Waits until no cancel request is on its way. Ends, because each delivery has a deadline.
+    pub(crate) async fn calm(&self) {
+        loop {
+            let arrived = self.traffic.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            if self.is_calm() {
+                return;
+            }
+            arrived.await;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! From a unit of work to a server connection, and back again at its boundary.
+
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Instant};
+
+use pg::{ErrorReply, Severity, write};
+use pool::{Checkout, CheckoutError, Home, Lease, StateKey};
+use route::PoolMode;
+
+use super::{Client, alarms::Alarmed, intake::Skip, relay::End, tidy};
+use crate::{
+    connector::{PgConnector, ServerError},
+    fault::{Fault, ServerFault},
+    registry::Phase,
+    server::ServerConnection,
+};
+
+/// How a wait for a server connection ends.
+enum Wait {
+    Granted(Lease<PgConnector>),
+    Failed(CheckoutError<ServerError>),
+    /// The client asked, on another connection, not to wait any longer.
+    Canceled,
+}
+
+impl Client {
+    /// Carries out units of work on a server connection until the client needs it no more.
+    pub(super) async fn transact(&mut self) -> Result<End, Fault> {
+        let Some(mut lease) = self.lease().await? else { return Ok(End::Settled) };
+        self.set_phase(Phase::Active);
+        self.shared.begin_lease(&lease.cancel);
+        self.adopt(&mut lease);
+        match poll_fn(|cx| self.poll_relay(cx, &mut lease)).await {
+            Ok(End::Settled) => {
+                self.release(lease);
+                self.flush().await?;
+                Ok(End::Settled)
+            }
+            Ok(End::ClientLeft) => {
+                self.tidy(lease);
+                Ok(End::ClientLeft)
+            }
+            Err(Fault::Server(fault)) => self.lost(lease, fault).await,
+            Err(fault) => {
+                self.tidy(lease);
+                Err(fault)
+            }
+        }
+    }
+
+    /// A connection for the unit of work at hand; `None` when there is none and the client was told so.
+    async fn lease(&mut self) -> Result<Option<Lease<PgConnector>>, Fault> {
+        let began = Instant::now();
+        loop {
+            let state = StateKey(self.state.settings.key());
+            let wait = match self.route.pool.try_checkout(self.route.id, state, Home::default()) {
+                Some(lease) => Wait::Granted(lease),
+                None => self.queue(state).await?,
+            };
+            match wait {
+                Wait::Granted(lease) if lease.is_alive() => {
+                    let now = Instant::now();
+                    self.route.meters().wait.record(now.saturating_duration_since(began));
+                    (self.leased_at, self.asked_at) = (now, now);
+                    return Ok(Some(lease));
+                }
+                Wait::Granted(lease) => lease.discard("the server ended it while it was idle"),
+                Wait::Failed(CheckoutError::RouteGone) => self.reroute()?,
+                Wait::Failed(error) => {
+                    self.route.meters().refusals.inc();
+                    self.deny(refusal(&error)?);
+                    return Ok(None);
+                }
+                Wait::Canceled => {
+                    self.deny(ErrorReply::error("57014", "canceling statement due to user request"));
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Waits in the route's queue; a client that goes away leaves it.
+    async fn queue(&mut self, state: StateKey) -> Result<Wait, Fault> {
+        self.set_phase(Phase::Waiting);
+        let within = self.route.terms.load().timeouts.checkout;
+        let mut pending = self.route.pool.start_checkout(self.route.id, Checkout::new().state(state).within(within));
+        poll_fn(|cx| {
+            match Pin::new(&mut pending).poll(cx) {
+                Poll::Ready(Ok(lease)) => return Poll::Ready(Ok(Wait::Granted(lease))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Ok(Wait::Failed(error))),
+                Poll::Pending => {}
+            }
+            if self.poll_alarm(cx)? == Alarmed::Cancel {
+                return Poll::Ready(Ok(Wait::Canceled));
+            }
+            while self.work.up.wants_more() {
+                match self.poll_client(cx) {
+                    Poll::Ready(result) => result?,
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The boundary: the connection goes back before the replies are written to a client that may be slow.
+    fn release(&mut self, lease: Lease<PgConnector>) {
+        self.shared.end_lease();
+        let meters = self.route.meters();
+        meters.transactions.inc();
+        // The end of its last unit is the end of the transaction.
+        meters.transaction.record(self.asked_at.saturating_duration_since(self.leased_at));
+        if lease.cancel.is_calm() {
+            drop(lease);
+        } else {
+            tidy::release_when_calm(lease);
+        }
+    }
+
+    /// The route was retired by a changed configuration: goes on with its successor, if there is one.
+    fn reroute(&mut self) -> Result<(), Fault> {
+        let lane = self.engine.lane(&self.route.user, &self.route.database).map_err(|error| {
+            let reply =
+                ErrorReply::fatal("57P01", "this user or database is no longer served").detail(error.to_string());
+            Fault::Refused(Box::new(reply))
+        })?;
+        self.route.meters().clients.dec();
+        lane.meters().clients.inc();
+        self.mode = lane.terms().pool_mode;
+        self.route = lane;
+        Ok(())
+    }
+
+    /// Answers the unit of work at hand with an error; the session goes on behind it.
+    fn deny(&mut self, reply: ErrorReply) {
+        reply.write(self.work.down.insert());
+        self.skip = Skip::Unit;
+        self.route.meters().errors.inc();
+    }
+
+    /// The server connection broke while it was lent.
+    async fn lost(&mut self, lease: Lease<PgConnector>, fault: ServerFault) -> Result<End, Fault> {
+        let survives = self.survives(&lease);
+        self.shared.end_lease();
+        let (user, database) = (&self.route.user, &self.route.database);
+        tracing::warn!(%user, %database, process = lease.process(), %fault, "server connection lost while in use");
+        lease.discard("it broke while in use");
+        self.route.meters().errors.inc();
+        self.work.up.clear();
+        if !survives {
+            return Err(fault.into());
+        }
+        server_gone(&fault, Severity::Error).write(self.work.down.insert());
+        write::ready_for_query(self.work.down.insert(), b'I');
+        self.flush().await?;
+        Ok(End::Settled)
+    }
+
+    /// Whether the session can go on without the connection: one unit was asked and is told to have failed; nothing
+    /// else was lost, and the client knows where it stands.
+    fn survives(&self, server: &ServerConnection) -> bool {
+        self.mode != PoolMode::Session
+            && self.state.pin().is_none()
+            && server.unfit().is_none()
+            && server.exchange.readies_owed() == 1
+            && server.exchange.ends_with_ready()
+            && !self.work.down.is_amid_message()
+            && self.work.down.unscanned().is_empty()
+            && self.work.up.unscanned().is_empty()
+            && !self.work.up.is_amid_message()
+    }
+}
+
+/// What the client hears when there is no connection for it. Some reasons end the session.
+fn refusal(error: &CheckoutError<ServerError>) -> Result<ErrorReply, Fault> {
+    let fatal = |reply| Err(Fault::Refused(Box::new(reply)));
+    match error {
+        CheckoutError::Timeout(timeout) => {
+            Ok(ErrorReply::error("53300", "no server connection in time (checkout_timeout)")
+                .detail(timeout.to_string())
+                .hint("The server connections of this route are busy. Shorten transactions, or raise budget or cap."))
+        }
+        CheckoutError::Refused(refusal) => Ok(ErrorReply::error("53300", refusal.to_string())),
+        CheckoutError::LoginRefused(error) => fatal(match error.said() {
+            Some((code, message)) => {
+                let mut reply = ErrorReply::fatal("08006", message.to_owned());
+                reply.code = code.to_owned().into();
+                reply.detail("The database server refused the login of the pool.")
+            }
+            None => {
+                ErrorReply::fatal("08001", "the pool cannot log in to the database server").detail(error.to_string())
+            }
+        }),
+        CheckoutError::RouteGone | CheckoutError::Closing => {
+            fatal(ErrorReply::fatal("57P01", "the pooler is shutting down"))
+        }
+        _ => fatal(ErrorReply::fatal("08006", error.to_string())),
+    }
+}
+
+/// What the client hears when its server connection broke.
+pub(super) fn server_gone(fault: &ServerFault, severity: Severity) -> ErrorReply {
+    let mut reply = ErrorReply::error("08006", "the connection to the database server was lost")
+        .detail(fault.to_string())
+        .hint("The transaction was not committed, unless it was just being committed. Try again.");
+    reply.severity = severity;
+    reply
+}

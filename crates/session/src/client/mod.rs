@@ -1,0 +1,192 @@
+//! A client that has logged in: its loop from idle to unit of work to lease to boundary, and back.
+//!
+//! While a client is idle it owns no buffer. A server connection is leased when a unit of work is complete, and goes
+//! back at its boundary, before the last replies are written to a client that may be slow to take them.
+
+mod alarms;
+mod intake;
+mod lease;
+mod relay;
+mod replies;
+mod state;
+mod tidy;
+mod translate;
+mod work;
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use pg::{ErrorReply, settings::Settings};
+use route::PoolMode;
+
+pub use self::state::Pin;
+use self::{
+    intake::{Intake, Skip},
+    lease::server_gone,
+    relay::End,
+    state::State,
+    work::Work,
+};
+use crate::{
+    engine::Engine,
+    fault::Fault,
+    lane::Lane,
+    registry::{ClientEntry, Phase},
+    stream::Stream,
+};
+
+/// How long a client may take to read our last words.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A client that has logged in.
+pub(crate) struct Client {
+    stream: Stream,
+    engine: Arc<Engine>,
+    route: Arc<Lane>,
+    shared: Arc<ClientEntry>,
+    state: State,
+    work: Work,
+    mode: PoolMode,
+    skip: Skip,
+    phase: Phase,
+    /// The program is about to end: leave once nothing is under way.
+    leaving: bool,
+    /// When the lease under way, and its last unit of work, began.
+    leased_at: Instant,
+    asked_at: Instant,
+}
+
+impl Client {
+    pub(crate) fn new(
+        stream: Stream,
+        engine: Arc<Engine>,
+        route: Arc<Lane>,
+        shared: Arc<ClientEntry>,
+        settings: Settings,
+    ) -> Self {
+        let mode = route.terms().pool_mode;
+        Self {
+            stream,
+            engine,
+            route,
+            mode,
+            state: State::new(settings),
+            work: Work::default(),
+            skip: Skip::No,
+            phase: Phase::Idle,
+            leaving: false,
+            leased_at: shared.since,
+            asked_at: shared.since,
+            shared,
+        }
+    }
+
+    /// Serves the client until it leaves or has to.
+    pub(crate) async fn serve(mut self) {
+        self.route.meters().clients.inc();
+        let fault = self.live().await.err();
+        self.route.meters().clients.dec();
+        let why = match fault {
+            None => "it left".into(),
+            Some(Fault::ClientGone) => "it is gone".into(),
+            Some(Fault::Client(error)) => {
+                let reply = ErrorReply::fatal("08P01", error.to_string());
+                self.say_last(&reply).await;
+                error.to_string()
+            }
+            Some(Fault::Refused(reply)) => {
+                self.say_last(&reply).await;
+                reply.message.into_owned()
+            }
+            Some(Fault::Server(fault)) => {
+                self.say_last(&server_gone(&fault, pg::Severity::Fatal)).await;
+                fault.to_string()
+            }
+        };
+        let ClientEntry { user, database, peer, .. } = &*self.shared;
+        tracing::info!(client = self.shared.number(), %user, %database, %peer, why, "client closed");
+    }
+
+    async fn live(&mut self) -> Result<(), Fault> {
+        loop {
+            self.idle().await?;
+            self.work.open(&self.engine.buffers);
+            self.fill().await?;
+            loop {
+                match self.take_in()? {
+                    Intake::Leave => return Ok(()),
+                    Intake::Unit => {
+                        if self.transact().await? == End::ClientLeft {
+                            return Ok(());
+                        }
+                    }
+                    Intake::More => {
+                        self.flush().await?;
+                        if self.work.close(&self.engine.buffers) {
+                            break;
+                        }
+                        self.fill().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits, without a buffer, until the client says something.
+    async fn idle(&mut self) -> Result<(), Fault> {
+        self.set_phase(Phase::Idle);
+        poll_fn(|cx| {
+            self.poll_alarm_idle(cx)?;
+            self.stream.poll_readable(cx).map_err(|_| Fault::ClientGone)
+        })
+        .await
+    }
+
+    async fn fill(&mut self) -> Result<(), Fault> {
+        poll_fn(|cx| {
+            self.poll_alarm_idle(cx)?;
+            self.poll_client(cx)
+        })
+        .await
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        match ready!(self.work.up.poll_fill(cx, &mut self.stream)) {
+            Ok(0) | Err(_) => Poll::Ready(Err(Fault::ClientGone)),
+            Ok(read) => {
+                self.route.meters().bytes_received.add(read as u64);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Fault> {
+        let pending = self.work.down.pending();
+        if pending > 0 {
+            poll_fn(|cx| {
+                self.poll_alarm_idle(cx)?;
+                self.work.down.poll_flush(cx, &mut self.stream).map_err(|_| Fault::ClientGone)
+            })
+            .await?;
+            self.route.meters().bytes_sent.add(pending as u64);
+        }
+        Ok(())
+    }
+
+    /// Tells a client that is about to be left why, if it listens.
+    async fn say_last(&mut self, reply: &ErrorReply) {
+        // In the middle of a message of the server's, another one would only be taken for its rest.
+        if self.work.down.is_amid_message() {
+            return;
+        }
+        reply.write(self.work.down.insert());
+        let said = poll_fn(|cx| self.work.down.poll_flush(cx, &mut self.stream));
+        if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_TIMEOUT, said).await {
+            self.stream.shut_down().await;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The relay: both directions at once, in bulk, as long as the client holds the server connection.
+
+use std::{
+    io,
+    task::{Context, Poll},
+};
+
+use pg::exchange::Transaction;
+use route::PoolMode;
+
+use super::{
+    Client,
+    alarms::Alarmed,
+    replies::Replier,
+    translate::{Next, Rules, Translator},
+    work::{Retry, Work},
+};
+use crate::{
+    fault::{Fault, ServerFault},
+    registry::Phase,
+    server::ServerConnection,
+};
+
+/// How a relay ends well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client no longer needs the connection. Its last replies may still have to be written.
+    Settled,
+    /// The client said goodbye.
+    ClientLeft,
+}
+
+impl Client {
+    /// Moves bytes until the client no longer needs the connection.
+    ///
+    /// Nothing is read from a side while what it sent before waits to be written to the other.
+    pub(crate) fn poll_relay(
+        &mut self,
+        cx: &mut Context<'_>,
+        server: &mut ServerConnection,
+    ) -> Poll<Result<End, Fault>> {
+        loop {
+            if self.poll_alarm(cx)? == Alarmed::Cancel {
+                self.stop_query();
+            }
+            if self.translate(server)? == Next::Leave {
+                return Poll::Ready(Ok(End::ClientLeft));
+            }
+            let mut progress = false;
+            if self.work.up.pending() > 0 {
+                match self.work.up.poll_flush(cx, &mut server.stream) {
+                    Poll::Ready(Ok(())) => progress = true,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(server, error))),
+                    Poll::Pending => {}
+                }
+            }
+            if self.work.down.wants_more() {
+                match self.work.down.poll_fill(cx, &mut server.stream) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(ServerFault::Closed.into())),
+                    Poll::Ready(Ok(_)) => {
+                        progress = true;
+                        self.reply(server)?;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(ServerFault::Io(error).into())),
+                    Poll::Pending => {}
+                }
+            }
+            if self.is_settled(server) {
+                return Poll::Ready(Ok(End::Settled));
+            }
+            // What came is written once the server has nothing more at hand: few, large writes.
+            let pending = self.work.down.pending();
+            if pending > 0 && (!progress || !self.work.down.wants_more()) {
+                match self.work.down.poll_flush(cx, &mut self.stream) {
+                    Poll::Ready(Ok(())) => {
+                        self.route.meters().bytes_sent.add(pending as u64);
+                        progress = true;
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::ClientGone)),
+                    Poll::Pending => {}
+                }
+            }
+            if self.work.up.wants_more() && !server.exchange.is_full() {
+                match self.poll_client(cx) {
+                    Poll::Ready(Ok(())) => {
+                        progress = true;
+                        self.set_phase(Phase::Active);
+                    }
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
+                    Poll::Pending => {}
+                }
+            }
+            if !progress {
+                self.note_silence(server);
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Makes a connection that was just leased the client's.
+    pub(crate) fn adopt(&mut self, server: &mut ServerConnection) {
+        let (mut translator, work) = self.translator(server);
+        translator.adopt(&mut work.up);
+        server.last_client = self.shared.number();
+    }
+
+    fn translate(&mut self, server: &mut ServerConnection) -> Result<Next, Fault> {
+        let (mut translator, work) = self.translator(server);
+        let next = translator.run(work)?;
+        // Replies of our own making may be due before the server says anything.
+        self.reply(server)?;
+        Ok(next)
+    }
+
+    fn reply(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
+        loop {
+            let seen = Replier { state: &mut self.state, server }.run(&mut self.work)?;
+            self.route.meters().answered(seen.answered, seen.errors);
+            if seen.answered > 0 {
+                self.unit_ended();
+            }
+            if !matches!(self.work.retry, Retry::Again { .. }) {
+                return Ok(());
+            }
+            self.route.meters().retries.inc();
+            let (mut translator, work) = self.translator(server);
+            translator.again(work)?;
+        }
+    }
+
+    fn translator<'a>(&'a mut self, server: &'a mut ServerConnection) -> (Translator<'a>, &'a mut Work) {
+        let rules = Rules {
+            client: self.shared.number(),
+            mode: self.mode,
+            interner: &self.route.interner,
+            statements_max: self.route.prepared.per_client_max,
+            reuse_unnamed: self.route.prepared.reuse_unnamed,
+        };
+        (Translator { state: &mut self.state, server, rules }, &mut self.work)
+    }
+
+    /// Whether the connection can go back: the unit of work is answered, and nothing holds the session to it.
+    fn is_settled(&self, server: &ServerConnection) -> bool {
+        server.exchange.is_settled()
+            && server.exchange.transaction() == Transaction::Idle
+            && self.mode != PoolMode::Session
+            && self.state.pin().is_none()
+            && self.work.down.unscanned().is_empty()
+            && !self.work.down.is_amid_message()
+            && !self.work.up.is_amid_message()
+            && self.work.up.pending() == 0
+    }
+
+    /// The server's last words may explain why writing to it failed.
+    fn broken(&mut self, server: &mut ServerConnection, error: io::Error) -> Fault {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while let Poll::Ready(Ok(1..)) = self.work.down.poll_fill(&mut cx, &mut server.stream) {
+            if self.reply(server).is_err() {
+                break;
+            }
+        }
+        ServerFault::Io(error).into()
+    }
+}

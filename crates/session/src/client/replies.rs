@@ -1,0 +1,175 @@
+//! Server to client: which of the server's messages the client sees, and what they say about the session.
+
+use pg::{
+    exchange::{Audience, Event, Expect, Transaction},
+    frame::{HEADER_LEN, Header, server as tag},
+    view, write,
+};
+
+use super::{
+    state::State,
+    work::{Retry, Suspect, Work},
+};
+use crate::{fault::ServerFault, flow::Flow, server::ServerConnection};
+
+/// Longest message whose body is looked at, in bytes. Longer errors pass unseen; nothing else that matters is as long.
+const BODY_LEN_MAX: usize = 64 * 1024;
+
+/// What came of the replies that were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Seen {
+    /// Units of work that were answered to the end.
+    pub(crate) answered: u32,
+    /// Errors that the client saw.
+    pub(crate) errors: u32,
+}
+
+/// Sorts what was read from the server.
+pub(crate) struct Replier<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) server: &'a mut ServerConnection,
+}
+
+impl Replier<'_> {
+    /// Sorts all that is in `work.down`. Stops where a unit must be sent again ([`Retry::Again`]).
+    ///
+    /// # Errors
+    /// [`ServerFault`] when the server connection must not be used any more.
+    pub(crate) fn run(&mut self, work: &mut Work) -> Result<Seen, ServerFault> {
+        let mut seen = Seen::default();
+        self.write_fakes(&mut work.down);
+        while !work.down.is_amid_message() && !matches!(work.retry, Retry::Again { .. }) {
+            let Some(header) = Header::peek(work.down.unscanned())? else { break };
+            let body = if needs_body(header) {
+                match work.down.unscanned().get(HEADER_LEN..header.total) {
+                    Some(body) => body,
+                    None => {
+                        work.down.make_room(header.total);
+                        break;
+                    }
+                }
+            } else {
+                &[]
+            };
+            let reply = self.server.exchange.handle(header.tag, body).inspect_err(|_| {
+                log_farewell(header.tag, body);
+            })?;
+            let mut audience = reply.audience;
+            match reply.event {
+                Event::Progress if header.tag == tag::PARAMETER_STATUS => self.parameter(body, audience)?,
+                Event::Accepted if audience == Audience::Client => work.retry.disarm(),
+                Event::Completed if audience == Audience::Client => {
+                    work.retry.disarm();
+                    self.state.completed(view::command_tag(body), self.server);
+                }
+                Event::Failed => {
+                    self.undo();
+                    if audience == Audience::Us {
+                        let message = view::error_field(body, b'M').unwrap_or_default();
+                        return Err(ServerFault::Settings(String::from_utf8_lossy(message).into_owned()));
+                    }
+                    if let Some(faked) = second_chance(work.retry, body) {
+                        work.retry = Retry::Draining { faked };
+                    } else {
+                        work.retry = Retry::Off;
+                        seen.errors += 1;
+                        self.fail(body);
+                    }
+                }
+                Event::Ready => match work.retry {
+                    Retry::Draining { faked } => {
+                        audience = Audience::Us;
+                        work.retry = Retry::Again { faked };
+                    }
+                    _ => {
+                        seen.answered += u32::from(audience == Audience::Client);
+                        self.ready(audience, work);
+                    }
+                },
+                Event::Progress | Event::Accepted | Event::Completed => {}
+            }
+            if audience == Audience::Us || matches!(work.retry, Retry::Draining { .. }) {
+                work.down.drop(header.total);
+            } else {
+                work.down.forward(header.total);
+            }
+            self.write_fakes(&mut work.down);
+        }
+        Ok(seen)
+    }
+
+    fn ready(&mut self, audience: Audience, work: &mut Work) {
+        if audience == Audience::Client {
+            work.retry.disarm();
+            if self.server.exchange.transaction() == Transaction::Idle {
+                self.state.settle(self.server);
+            }
+        }
+    }
+
+    fn parameter(&mut self, body: &[u8], audience: Audience) -> Result<(), ServerFault> {
+        let (name, value) = view::parameter_status(body)?;
+        self.server.report(name, value);
+        if audience == Audience::Client {
+            self.state.reported(name, value, self.server);
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, body: &[u8]) {
+        self.state.failed();
+        // `V` is the severity that is never translated (PostgreSQL 9.6 and newer).
+        if view::error_field(body, b'V').is_some_and(|severity| severity != b"ERROR") {
+            self.server.spoil("the server ended the session");
+        }
+    }
+
+    /// Takes back what was noted for messages that the server skipped, the last one first.
+    fn undo(&mut self) {
+        let skipped: Vec<_> = self.server.exchange.take_skipped().collect();
+        for expect in skipped.into_iter().rev() {
+            self.server.undo(&expect);
+            match expect {
+                Expect::Parse { name: Some(name), .. } | Expect::FakeParse { name: Some(name) } => {
+                    self.state.statements.remove(&name);
+                }
+                Expect::Parse { audience: Audience::Client, statement: Some(_), name: None }
+                | Expect::FakeParse { name: None } => {
+                    self.state.statements.remove(b"");
+                }
+                Expect::FakeClose { closed: Some((name, statement)) } => self.state.statements.insert(&name, statement),
+                _ => {}
+            }
+        }
+    }
+
+    /// Writes the replies of our own making whose turn has come.
+    fn write_fakes(&mut self, down: &mut Flow) {
+        while let Some(fake) = self.server.exchange.poll_fake() {
+            let tag = if matches!(fake, Expect::FakeParse { .. }) { tag::PARSE_COMPLETE } else { tag::CLOSE_COMPLETE };
+            write::message(down.insert(), tag, |_| {});
+        }
+    }
+}
+
+fn needs_body(header: Header) -> bool {
+    matches!(header.tag, tag::READY_FOR_QUERY | tag::COMMAND_COMPLETE | tag::ERROR_RESPONSE | tag::PARAMETER_STATUS)
+        && header.total <= BODY_LEN_MAX
+}
+
+/// Whether the failure may come from an outdated shared statement, so that the unit deserves a second try; if so, how
+/// many replies of it the client has seen.
+fn second_chance(retry: Retry, body: &[u8]) -> Option<u32> {
+    let Retry::Armed { faked, suspect } = retry else { return None };
+    // 0A000: "cached plan must not change result type"; 26000: the statement does not exist (any more).
+    let outdated = matches!(view::error_field(body, b'C'), Some(b"0A000" | b"26000"));
+    (suspect == Suspect::Any || outdated).then_some(faked)
+}
+
+/// An error that answers nothing is a server's farewell; only the log can take it.
+fn log_farewell(tag: u8, body: &[u8]) {
+    if tag == tag::ERROR_RESPONSE {
+        let field = |kind| String::from_utf8_lossy(view::error_field(body, kind).unwrap_or_default()).into_owned();
+        tracing::info!(sqlstate = field(b'C'), message = field(b'M'), "the server ended a connection");
+    }
+}

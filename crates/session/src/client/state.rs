@@ -1,0 +1,288 @@
+//! What a client's session consists of beyond its current transaction, and so must follow it from one server connection
+//! to the next, or hold it on one.
+
+use std::fmt;
+
+use pg::{
+    settings::{Settings, Value},
+    statement::ClientStatements,
+};
+use sql::{Effects, Scope, SettingChange, Verdict};
+
+use crate::server::ServerConnection;
+
+/// Why a session keeps its server connection beyond the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Pin {
+    /// It may have a temporary table, view or sequence.
+    TemporaryTable,
+    /// It listens for notifications.
+    Listen,
+    /// It prepared a statement in SQL.
+    SqlPrepare,
+    /// It may hold an advisory lock.
+    AdvisoryLock,
+    /// It has a cursor that outlives its transaction.
+    HoldCursor,
+    /// It changed its role or session user.
+    Role,
+    /// It changed settings in a way that cannot be followed from outside.
+    Settings,
+    /// It sent a statement that is too large to look at.
+    LargeStatement,
+    /// Its statements cannot be read with certainty: `standard_conforming_strings` is off, or its encoding hides ASCII.
+    Illegible,
+    /// It called a function that leaves something in the session.
+    Function,
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TemporaryTable => "temporary table",
+            Self::Listen => "LISTEN",
+            Self::SqlPrepare => "SQL PREPARE",
+            Self::AdvisoryLock => "advisory lock",
+            Self::HoldCursor => "cursor WITH HOLD",
+            Self::Role => "changed role",
+            Self::Settings => "settings that cannot be replayed",
+            Self::LargeStatement => "statement too large to look at",
+            Self::Illegible => "illegible statements",
+            Self::Function => "function with session state",
+        })
+    }
+}
+
+/// What pins, by effect.
+const PINNING: [(Effects, Pin); 8] = [
+    (Effects::TEMP, Pin::TemporaryTable),
+    (Effects::LISTENS, Pin::Listen),
+    (Effects::PREPARES, Pin::SqlPrepare),
+    (Effects::ADVISORY, Pin::AdvisoryLock),
+    (Effects::CURSOR_HOLD, Pin::HoldCursor),
+    (Effects::ROLE, Pin::Role),
+    (Effects::SET_CONFIG, Pin::Settings),
+    (Effects::SESSION_FUNCTION, Pin::Function),
+];
+
+/// Client encodings in which a byte of a longer character may look like ASCII.
+const HIDING: [&str; 8] = ["SJIS", "SHIFTJIS2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "MSKANJI"];
+
+/// PostgreSQL compares encoding names without regard to case and to what is neither letter nor digit
+/// (`clean_encoding_name`, `src/common/encnames.c`).
+fn same_encoding(known: &str, name: &[u8]) -> bool {
+    let clean = name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_uppercase);
+    clean.eq(known.bytes())
+}
+
+/// A client's session state.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Its prepared statements.
+    pub(crate) statements: ClientStatements,
+    /// Its settings, as they shall be on whichever connection serves it.
+    pub(crate) settings: Settings,
+    /// What it came with; RESET leads back to it.
+    startup: Settings,
+    pin: Option<Pin>,
+    changes: Vec<Change>,
+    /// How the last transaction that ended did so.
+    outcome: Outcome,
+    savepoints: Savepoints,
+}
+
+/// A change of settings that is not certain yet: its statement may fail, its transaction may roll back.
+#[derive(Debug)]
+struct Change {
+    what: What,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum What {
+    Set(Box<[u8]>, Value),
+    Reset(Box<[u8]>),
+    ResetAll,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Sent, not yet answered.
+    Sent,
+    /// Done, if the transaction commits.
+    Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Outcome {
+    #[default]
+    Committed,
+    RolledBack,
+}
+
+/// Whether the open transaction used savepoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Savepoints {
+    #[default]
+    None,
+    Used,
+}
+
+impl State {
+    /// The state of a client that came with these settings.
+    pub(crate) fn new(startup: Settings) -> Self {
+        let mut state = Self { settings: startup.clone(), startup, ..Self::default() };
+        state.check_legible();
+        state
+    }
+
+    /// Why the server connection must stay with the client, if so.
+    pub(crate) fn pin(&self) -> Option<Pin> {
+        self.pin
+    }
+
+    /// Holds the session on its server connection from now on.
+    pub(crate) fn pin_for(&mut self, why: Pin) {
+        self.pin.get_or_insert(why);
+    }
+
+    /// Takes notice of a statement that is about to run.
+    pub(crate) fn note(&mut self, text: &[u8], verdict: Verdict) {
+        let effects = verdict.effects;
+        if effects.is_empty() {
+            return;
+        }
+        for (effect, pin) in PINNING {
+            if effects.intersects(effect) {
+                self.pin_for(pin);
+            }
+        }
+        if effects.intersects(Effects::SETS) {
+            self.note_settings(text);
+        }
+        if effects.intersects(Effects::SAVEPOINTS) {
+            self.savepoints = Savepoints::Used;
+        }
+        // A savepoint may take back some changes and keep others; which, only the server knows.
+        if self.savepoints == Savepoints::Used && !self.changes.is_empty() {
+            self.pin_for(Pin::Settings);
+        }
+    }
+
+    fn note_settings(&mut self, text: &[u8]) {
+        let Some(changes) = sql::inspect_settings(text, true) else { return self.pin_for(Pin::Settings) };
+        for change in changes {
+            let what = match change {
+                SettingChange::Set { scope: Scope::Local, .. } | SettingChange::Reset { scope: Scope::Local, .. } => {
+                    continue;
+                }
+                SettingChange::Set { name, value, .. } => What::Set(name.into(), Value::Sql(value.into())),
+                SettingChange::Reset { name, .. } => What::Reset(name.into()),
+                SettingChange::ResetAll => What::ResetAll,
+                SettingChange::TransactionDefaults { .. } => return self.pin_for(Pin::Settings),
+            };
+            self.changes.push(Change { what, stage: Stage::Sent });
+        }
+    }
+
+    /// A command of the client completed with this tag.
+    pub(crate) fn completed(&mut self, tag: &[u8], server: &mut ServerConnection) {
+        match tag {
+            b"SET" | b"RESET" => {
+                if let Some(change) = self.changes.iter_mut().find(|change| change.stage == Stage::Sent) {
+                    change.stage = Stage::Done;
+                }
+            }
+            b"COMMIT" | b"PREPARE TRANSACTION" => self.outcome = Outcome::Committed,
+            b"ROLLBACK" => self.outcome = Outcome::RolledBack,
+            b"BEGIN" | b"START TRANSACTION" => self.outcome = Outcome::Committed,
+            b"DEALLOCATE ALL" => self.forget_statements(server),
+            b"DISCARD ALL" => {
+                self.forget_statements(server);
+                self.pin = None;
+                self.changes.clear();
+                self.changes.push(Change { what: What::ResetAll, stage: Stage::Done });
+            }
+            _ => {}
+        }
+    }
+
+    /// A command of the client failed: whatever its transaction had changed will be taken back.
+    pub(crate) fn failed(&mut self) {
+        self.changes.clear();
+    }
+
+    /// The server is outside a transaction: what is certain now becomes part of the session.
+    pub(crate) fn settle(&mut self, server: &mut ServerConnection) {
+        self.savepoints = Savepoints::None;
+        let outcome = std::mem::take(&mut self.outcome);
+        if self.changes.is_empty() {
+            return;
+        }
+        let changes = std::mem::take(&mut self.changes);
+        if outcome == Outcome::RolledBack {
+            return;
+        }
+        for change in changes.into_iter().filter(|change| change.stage == Stage::Done) {
+            self.apply(change.what, server);
+        }
+    }
+
+    /// The server reported a parameter's value: the truth, whoever changed it.
+    pub(crate) fn reported(&mut self, name: &[u8], value: &[u8], server: &mut ServerConnection) {
+        if pg::settings::is_report_only(name) {
+            return;
+        }
+        let value = Value::Plain(value.into());
+        if !self.settings.set(name, value.clone()) || !server.settings.set(name, value) {
+            self.pin_for(Pin::Settings);
+        }
+        self.check_legible();
+    }
+
+    /// Verdicts on statements hold for standard strings in encodings in which ASCII bytes are ASCII.
+    fn check_legible(&mut self) {
+        let nonstandard = matches!(
+            self.settings.get(b"standard_conforming_strings"),
+            Some(Value::Plain(value)) if !matches!(&**value, b"on" | b"true" | b"yes" | b"1")
+        );
+        let hiding = matches!(
+            self.settings.get(b"client_encoding"),
+            Some(Value::Plain(value)) if HIDING.iter().any(|name| same_encoding(name, value))
+        );
+        if nonstandard || hiding {
+            self.pin_for(Pin::Illegible);
+        }
+    }
+
+    fn apply(&mut self, what: What, server: &mut ServerConnection) {
+        match what {
+            // Reported parameters are followed by their reports, which are exact.
+            What::Set(name, _) | What::Reset(name) if server.reports(&name) => {}
+            What::Set(name, value) => {
+                if !self.settings.set(&name, value.clone()) || !server.settings.set(&name, value) {
+                    self.pin_for(Pin::Settings);
+                }
+            }
+            What::Reset(name) => {
+                server.settings.reset(&name);
+                let startup = self.startup.get(&name.to_ascii_lowercase()).cloned();
+                match startup {
+                    Some(value) => drop(self.settings.set(&name, value)),
+                    None => self.settings.reset(&name),
+                }
+            }
+            What::ResetAll => {
+                self.settings = self.startup.clone();
+                server.settings = Settings::default();
+            }
+        }
+    }
+
+    fn forget_statements(&mut self, server: &mut ServerConnection) {
+        self.statements.clear();
+        server.statements.clear();
+        server.to_close.clear();
+    }
+}

@@ -1,0 +1,243 @@
+//! Connects and logs in to PostgreSQL servers, for the pool.
+
+use std::{io, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+use auth::scram::{ClientKeys, Nonce};
+use pg::{
+    ProtocolError,
+    dial::{Dial, DialError, Greeting, Step},
+    exchange::{Audience, Expect},
+    frame::{Message, server as tag},
+    write,
+};
+use pool::{CloseReason, ConnectError, Connector, StateKey};
+use route::Address;
+
+use crate::{
+    secrets::{UserSecret, random},
+    server::{ServerConnection, Unnamed},
+    stream::Stream,
+};
+
+/// The most bytes a server may send before it says that it is ready.
+const GREETING_LEN_MAX: usize = 256 * 1024;
+
+/// Makes connections to one server.
+#[derive(Debug)]
+pub struct PgConnector {
+    /// Where the server listens.
+    pub address: Address,
+    /// The most statements to keep prepared on one connection.
+    pub statements_max: usize,
+}
+
+/// Who to log in as, and where to.
+#[derive(Debug)]
+pub struct Login {
+    /// User name.
+    pub user: Arc<str>,
+    /// Database name.
+    pub database: Arc<str>,
+    /// What proves it; `None` when the server asks for nothing.
+    pub secret: Option<Arc<UserSecret>>,
+    /// What the server last reported of itself at a login: names and values.
+    pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
+}
+
+/// Names and values.
+pub(crate) type Parameters = Vec<(Box<[u8]>, Box<[u8]>)>;
+
+/// Why a server could not be reached or logged in to, or did not pass a check.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The network.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The login.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The server closed the connection.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The server sent more at once than we take where no client waits for it.
+    #[error("the server sends more than is reasonable at this point")]
+    Flood,
+    /// It failed a statement of ours.
+    #[error("the server refused a statement of the pool: {0}")]
+    Statement(String),
+}
+
+impl From<ProtocolError> for ServerError {
+    fn from(error: ProtocolError) -> Self {
+        Self::Dial(error.into())
+    }
+}
+
+impl ServerError {
+    /// SQLSTATE and message, if the server gave any.
+    #[must_use]
+    pub fn said(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Dial(DialError::Refused { code, message }) => Some((code, message)),
+            _ => None,
+        }
+    }
+
+    fn classify(self) -> ConnectError<Self> {
+        let code = self.said().map(|(code, _)| code.to_owned());
+        match (code.as_deref(), &self) {
+            (Some("53300"), _) => ConnectError::too_many_connections(self),
+            // The server is starting, stopping or recovering: 57P01 to 57P03. It knows nothing of the login yet.
+            (Some(code), _) if code.starts_with("57P") || code.starts_with("53") => ConnectError::unavailable(self),
+            (Some(_), _)
+            | (None, Self::Dial(DialError::Auth(_) | DialError::NoPassword | DialError::Method { .. })) => {
+                ConnectError::login_refused(self)
+            }
+            _ => ConnectError::unavailable(self),
+        }
+    }
+}
+
+impl Connector for PgConnector {
+    type Connection = ServerConnection;
+    type Route = Login;
+    type Error = ServerError;
+
+    async fn connect(&self, login: &Arc<Login>) -> Result<ServerConnection, ConnectError<ServerError>> {
+        let mut stream = Stream::connect(&self.address).await.map_err(|error| ServerError::Io(error).classify())?;
+        let greeting = log_in(&mut stream, login).await.map_err(ServerError::classify)?;
+        login.parameters.store(Some(Arc::new(greeting.parameters.clone())));
+        Ok(ServerConnection::new(stream, self.address.clone(), greeting, self.statements_max))
+    }
+
+    fn is_reusable(&self, server: &mut ServerConnection) -> bool {
+        server.is_clean() && server.cancel.is_calm()
+    }
+
+    fn state(&self, server: &ServerConnection) -> StateKey {
+        StateKey(server.settings.key())
+    }
+
+    /// An empty query: the cheapest thing that makes the server answer.
+    async fn validate(&self, server: &mut ServerConnection) -> Result<(), ServerError> {
+        run(server, b"").await
+    }
+
+    async fn close(&self, mut server: ServerConnection, reason: CloseReason) {
+        tracing::debug!(process = server.process(), why = server.unfit(), ?reason, "server connection closed");
+        let mut goodbye = Vec::new();
+        write::terminate(&mut goodbye);
+        if server.stream.write_all(&goodbye).await.is_ok() {
+            server.stream.shut_down().await;
+            // The permit is free once the server let go, not when we did: else the next connect may meet a full server.
+            while matches!(server.stream.read_some(&mut Vec::new()).await, Ok(1..)) {}
+        }
+    }
+}
+
+/// Runs a statement of ours and waits for the end of its answer, with everything owed before it.
+pub(crate) async fn run(server: &mut ServerConnection, text: &[u8]) -> Result<(), ServerError> {
+    let mut packet = Vec::new();
+    write::query(&mut packet, text);
+    server.exchange.expect(Expect::Query(Audience::Us));
+    server.unnamed = Unnamed::Absent;
+    server.stream.write_all(&packet).await?;
+    settle(server, Vec::new()).await
+}
+
+/// Reads and drops replies until nothing is owed; `bytes` were read before.
+pub(crate) async fn settle(server: &mut ServerConnection, mut bytes: Vec<u8>) -> Result<(), ServerError> {
+    let mut refused = None;
+    loop {
+        let mut rest = bytes.as_slice();
+        while let Some((message, after)) = Message::split(rest)? {
+            rest = after;
+            let reply = server.exchange.handle(message.tag, message.body)?;
+            if message.tag == tag::PARAMETER_STATUS {
+                let (name, value) = pg::view::parameter_status(message.body)?;
+                server.report(name, value);
+            }
+            if message.tag == tag::ERROR_RESPONSE {
+                let skipped: Vec<_> = server.exchange.take_skipped().collect();
+                skipped.iter().rev().for_each(|expect| server.undo(expect));
+                if reply.audience == Audience::Us {
+                    let text = pg::view::error_field(message.body, b'M').unwrap_or_default();
+                    refused = Some(String::from_utf8_lossy(text).into_owned());
+                }
+            }
+            while server.exchange.poll_fake().is_some() {}
+        }
+        let consumed = bytes.len() - rest.len();
+        bytes.drain(..consumed);
+        if server.exchange.is_settled() && bytes.is_empty() {
+            return refused.map_or(Ok(()), |text| Err(ServerError::Statement(text)));
+        }
+        if bytes.len() > crate::flow::BUFFER_LEN_MAX {
+            return Err(ServerError::Flood);
+        }
+        if server.stream.read_some(&mut bytes).await? == 0 {
+            return Err(ServerError::Closed);
+        }
+    }
+}
+
+async fn log_in(stream: &mut Stream, login: &Login) -> Result<Greeting, ServerError> {
+    let mut out = Vec::new();
+    let credential = login.secret.as_ref().map(|secret| secret.credential().clone());
+    let nonce = Nonce::new(random());
+    let settings = std::iter::once((&b"application_name"[..], &b"evenkeel"[..]));
+    let mut dial = Dial::begin(login.user.as_bytes(), login.database.as_bytes(), settings, credential, nonce, &mut out);
+    let (mut bytes, mut total) = (Vec::new(), 0);
+    loop {
+        if !out.is_empty() {
+            stream.write_all(&out).await?;
+            out.clear();
+        }
+        let read = stream.read_some(&mut bytes).await?;
+        total += read;
+        if read == 0 {
+            return Err(ServerError::Closed);
+        }
+        if total > GREETING_LEN_MAX {
+            return Err(ServerError::Flood);
+        }
+        let mut rest = bytes.as_slice();
+        while let Some((message, after)) = Message::split(rest)? {
+            rest = after;
+            if let Some(greeting) = step(&mut dial, message, login, &mut out).await? {
+                return Ok(greeting);
+            }
+        }
+        let consumed = bytes.len() - rest.len();
+        bytes.drain(..consumed);
+    }
+}
+
+async fn step(
+    dial: &mut Dial,
+    message: Message<'_>,
+    login: &Login,
+    out: &mut Vec<u8>,
+) -> Result<Option<Greeting>, ServerError> {
+    let step = match &login.secret {
+        Some(secret) => secret.with_keys(|keys| dial.handle(message.tag, message.body, keys, out)),
+        None => dial.handle(message.tag, message.body, &mut auth::scram::KeyCache::new(1), out),
+    }?;
+    match step {
+        Step::Wait => Ok(None),
+        Step::Ready(greeting) => Ok(Some(greeting)),
+        Step::Derive(password, derivation) => {
+            // A millisecond or more of hashing, and up to 250 of them for a server that asks for many rounds.
+            let keys = tokio::task::spawn_blocking(move || Arc::new(ClientKeys::derive(&password, derivation)))
+                .await
+                .map_err(io::Error::other)?;
+            if let Some(secret) = &login.secret {
+                secret.with_keys(|cache| cache.insert(keys.clone()));
+            }
+            dial.answer(&keys, out)?;
+            Ok(None)
+        }
+    }
+}

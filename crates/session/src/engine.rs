@@ -1,0 +1,349 @@
+//! The one value that owns everything: pools, routes, clients, and what shall hold for them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use auth::scram::Key;
+use pg::statement::Interner;
+use pool::{ClassId, Pool, RouteLimits};
+use route::{Identity, NoRoute, Resolved, ServerIndex};
+use tokio::runtime::Handle;
+
+use crate::{
+    connector::{Login, PgConnector},
+    console::Console,
+    flow::Buffers,
+    lane::{Lane, Link, Names},
+    observe::{ServerMeters, Watch},
+    plan::Plan,
+    registry::{DUE_INTERVAL, Registry},
+    secrets::{UserSecret, random},
+};
+
+/// The most routes. Names of databases under `*` come from clients, who can invent them.
+pub const ROUTES_MAX: usize = 100_000;
+
+/// The most statements that are kept although no client and no server connection uses them, for each server.
+const STATEMENTS_KEPT: usize = 10_000;
+
+/// Everything that serves clients.
+#[derive(Debug)]
+pub struct Engine {
+    plan: ArcSwap<Plan>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) buffers: Buffers,
+    console: OnceLock<Arc<dyn Console>>,
+    /// What mock verifiers are made of, so that a user who does not exist looks the same at every try.
+    pub(crate) mock_seed: Key,
+    world: Mutex<World>,
+}
+
+/// Pools and routes, which change together.
+#[derive(Debug, Default)]
+struct World {
+    servers: HashMap<Arc<str>, ServerPool>,
+    lanes: HashMap<(Arc<str>, Arc<str>), Arc<Lane>>,
+}
+
+/// The pool of one server.
+#[derive(Debug, Clone)]
+pub struct ServerPool {
+    /// The server as configured.
+    pub server: route::Server,
+    /// Its pool.
+    pub pool: Pool<PgConnector>,
+    /// What happens to its connections.
+    pub meters: Arc<ServerMeters>,
+    interner: Arc<Mutex<Interner>>,
+}
+
+/// Why there is no route for a client.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    /// The configuration has none.
+    #[error(transparent)]
+    NoRoute(#[from] NoRoute),
+    /// There are too many already.
+    #[error("too many routes ({ROUTES_MAX})")]
+    TooMany,
+}
+
+impl Engine {
+    /// An engine that does as `plan` says. Must be made inside a tokio runtime, which runs the pools' tasks.
+    #[must_use]
+    pub fn new(plan: Plan) -> Arc<Self> {
+        let registry = Arc::new(Registry::new(plan.limits));
+        let mut world = World::default();
+        world.update_servers(&plan);
+        let engine = Arc::new(Self {
+            plan: ArcSwap::from_pointee(plan),
+            registry,
+            buffers: Buffers::default(),
+            console: OnceLock::new(),
+            mock_seed: Key::new(random()),
+            world: Mutex::new(world),
+        });
+        let weak = Arc::downgrade(&engine);
+        tokio::spawn(async move {
+            let mut tick = tokio::time::interval(DUE_INTERVAL);
+            loop {
+                tick.tick().await;
+                match weak.upgrade() {
+                    Some(engine) => engine.registry.raise_due(),
+                    None => return,
+                }
+            }
+        });
+        engine
+    }
+
+    /// Gives the engine its console, once.
+    pub fn set_console(&self, console: Arc<dyn Console>) {
+        if self.console.set(console).is_err() {
+            tracing::warn!("the console was set twice; the first one stays");
+        }
+    }
+
+    /// Makes everything as `plan` says. Clients stay; transactions under way end on the connection they began on.
+    pub fn apply(&self, plan: Plan) {
+        let mut world = self.lock();
+        world.update_servers(&plan);
+        self.registry.set_limits(plan.limits);
+        let retired = world.retire_lanes(&plan, &self.plan.load());
+        self.plan.store(Arc::new(plan));
+        for lane in retired {
+            lane.pool.remove_route(lane.id);
+            if let Some(known) = world.servers.get(&lane.server) {
+                known.meters.forget_route(lane.id);
+            }
+        }
+    }
+
+    /// The route of this user on this database, made if it is not in use yet.
+    ///
+    /// # Errors
+    /// [`LaneError`] when there can be none.
+    pub fn lane(&self, user: &str, database: &str) -> Result<Arc<Lane>, LaneError> {
+        let plan = self.plan.load();
+        let resolved = plan.table.resolve(user, database)?;
+        let mut world = self.lock();
+        let key = (Arc::from(user), Arc::from(database));
+        if let Some(lane) = world.lanes.get(&key) {
+            return Ok(lane.clone());
+        }
+        if world.lanes.len() >= ROUTES_MAX {
+            return Err(LaneError::TooMany);
+        }
+        let lane = Arc::new(world.open_lane(&plan, &key.0, &key.1, &resolved)?);
+        world.lanes.insert(key, lane.clone());
+        drop(world);
+        if resolved.terms.limits.initial > 0 {
+            let (pool, id, initial) = (lane.pool.clone(), lane.id, resolved.terms.limits.initial);
+            tokio::spawn(async move { pool.warm(id, initial).await });
+        }
+        Ok(lane)
+    }
+
+    /// Every route in use.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<Arc<Lane>> {
+        self.lock().lanes.values().cloned().collect()
+    }
+
+    /// Every server's pool.
+    #[must_use]
+    pub fn servers(&self) -> Vec<ServerPool> {
+        self.lock().servers.values().cloned().collect()
+    }
+
+    /// All client connections.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// What holds now.
+    #[must_use]
+    pub fn plan(&self) -> Arc<Plan> {
+        self.plan.load_full()
+    }
+
+    /// Ends everything: no new work, idle clients are told at once, work under way may finish until the deadline.
+    pub async fn drain(&self, deadline: Duration) {
+        let until = tokio::time::Instant::now() + deadline;
+        self.registry.drain();
+        while !self.registry.is_empty() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(DUE_INTERVAL).await;
+            self.registry.drain();
+        }
+        for entry in self.registry.entries() {
+            entry.kill();
+        }
+        let closing: Vec<_> = self
+            .servers()
+            .into_iter()
+            .map(|server| Handle::current().spawn(async move { server.pool.close(Duration::from_secs(1)).await }))
+            .collect();
+        for close in closing {
+            if let Ok(report) = close.await {
+                tracing::info!(closed = report.closed, abandoned = report.abandoned, "server connections closed");
+            }
+        }
+    }
+
+    pub(crate) fn console(&self) -> Option<&Arc<dyn Console>> {
+        self.console.get()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl World {
+    fn update_servers(&mut self, plan: &Plan) {
+        let wanted: Vec<_> = plan.table.servers().iter().zip(&plan.pools).collect();
+        let moved = |name: &Arc<str>, known: &ServerPool| {
+            !wanted.iter().any(|(server, _)| server.name == *name && server.address == known.server.address)
+        };
+        self.servers.retain(|name, known| {
+            let gone = moved(name, known);
+            if gone {
+                let pool = known.pool.clone();
+                tokio::spawn(async move { pool.close(Duration::from_secs(60)).await });
+            }
+            !gone
+        });
+        for (server, settings) in wanted {
+            match self.servers.get_mut(&server.name) {
+                Some(known) => {
+                    known.server = server.clone();
+                    known.pool.set_settings(settings.clone());
+                }
+                None => {
+                    let connector =
+                        PgConnector { address: server.address.clone(), statements_max: plan.prepared.per_server_max };
+                    let meters = Arc::new(ServerMeters::new(server.name.clone()));
+                    let pool = Pool::new(connector, settings.clone(), Watch(meters.clone()));
+                    let interner = Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT)));
+                    let known = ServerPool { server: server.clone(), pool, meters, interner };
+                    self.servers.insert(server.name.clone(), known);
+                }
+            }
+        }
+    }
+
+    /// Updates the routes that stay what they are, and takes out the others.
+    fn retire_lanes(&mut self, plan: &Plan, old: &Plan) -> Vec<Arc<Lane>> {
+        let mut retired = Vec::new();
+        self.lanes.retain(|(user, database), lane| {
+            let resolved = plan.table.resolve(user, database);
+            let stays = match (&resolved, old.table.resolve(user, database)) {
+                (Ok(new), Ok(old_resolved)) => {
+                    let server = plan.table.server(new.server);
+                    server.name == lane.server
+                        && server.address == old.table.server(old_resolved.server).address
+                        && new.server_user == lane.server_user
+                        && new.server_database == lane.server_database
+                        && same_credential(plan.secret(new, user, database), old.secret(&old_resolved, user, database))
+                }
+                _ => false,
+            };
+            match resolved {
+                Ok(resolved) if stays => {
+                    lane.pool.set_route_limits(lane.id, route_limits(&resolved));
+                    lane.terms.store(Arc::new(resolved.terms));
+                    true
+                }
+                _ => {
+                    retired.push(lane.clone());
+                    false
+                }
+            }
+        });
+        retired
+    }
+
+    fn open_lane(
+        &self,
+        plan: &Plan,
+        user: &Arc<str>,
+        database: &Arc<str>,
+        resolved: &Resolved,
+    ) -> Result<Lane, LaneError> {
+        let server = plan.table.server(resolved.server);
+        // A reload may have replaced the plan between the look-up of the route and the lock on the world.
+        let known = self.servers.get(&server.name).ok_or(LaneError::TooMany)?;
+        let parameters = Arc::new(ArcSwapOption::empty());
+        let login = Login {
+            user: resolved.server_user.clone(),
+            database: resolved.server_database.clone(),
+            secret: plan.secret(resolved, user, database),
+            parameters: parameters.clone(),
+        };
+        let id = known.pool.add_route(login, route_limits(resolved));
+        known.meters.name_route(id, user.clone(), database.clone());
+        let names = Names {
+            user: user.clone(),
+            database: database.clone(),
+            server: server.name.clone(),
+            server_user: resolved.server_user.clone(),
+            server_database: resolved.server_database.clone(),
+        };
+        let link = Link {
+            pool: known.pool.clone(),
+            id,
+            parameters,
+            interner: known.interner.clone(),
+            prepared: plan.prepared,
+        };
+        Ok(Lane::new(names, link, resolved.terms.clone()))
+    }
+}
+
+impl Plan {
+    /// What proves the server user of a route.
+    fn secret(&self, resolved: &Resolved, user: &str, database: &str) -> Option<Arc<UserSecret>> {
+        match resolved.identity {
+            Identity::Database => self
+                .databases
+                .get(database)
+                .or_else(|| self.databases.get(&self.table.database(resolved.database).name))
+                .cloned(),
+            Identity::Client | Identity::User => {
+                let entry = self.users.get(user)?;
+                entry.server_secret.clone().or_else(|| entry.secret.clone())
+            }
+        }
+    }
+
+    /// The server that a database leads to, for messages.
+    #[must_use]
+    pub fn server_name(&self, index: ServerIndex) -> &Arc<str> {
+        &self.table.server(index).name
+    }
+}
+
+fn same_credential(one: Option<Arc<UserSecret>>, other: Option<Arc<UserSecret>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.credential() == other.credential(),
+        _ => false,
+    }
+}
+
+fn route_limits(resolved: &Resolved) -> RouteLimits {
+    let limits = &resolved.terms.limits;
+    RouteLimits {
+        class: ClassId::default(),
+        weight: limits.weight,
+        guarantee: limits.guarantee,
+        cap: limits.cap,
+        min_idle: limits.min_idle,
+        max_waiters: limits.max_waiters,
+    }
+}

@@ -1,0 +1,326 @@
+//! Bytes on their way from one side to the other, in bulk, bounded, copied as rarely as possible.
+//!
+//! A [`Flow`] reads into one buffer and looks at the bytes there. What is passed on unchanged is written from the same
+//! buffer; only what is inserted, or follows something inserted or dropped, goes through a second one.
+
+use std::{
+    io::{self, IoSlice},
+    ops::Range,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::ReadBuf;
+
+use crate::stream::Stream;
+
+/// Bytes of a buffer when a session takes one up.
+pub(crate) const BUFFER_LEN: usize = 16 * 1024;
+
+/// The largest a buffer may grow, to hold one message that must be seen whole (a query's text).
+pub(crate) const BUFFER_LEN_MAX: usize = 16 * 1024 * 1024;
+
+/// Beyond this many bytes that wait to be written, nothing more is read for the same direction.
+const PENDING_MAX: usize = 64 * 1024;
+
+/// The most free buffers kept for the next session that becomes active.
+const FREE_MAX: usize = 256;
+
+/// Buffers that no session uses at the moment. Idle sessions own none.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    free: Mutex<Vec<Box<[u8]>>>,
+}
+
+impl Buffers {
+    pub(crate) fn take(&self) -> Box<[u8]> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| vec![0; BUFFER_LEN].into_boxed_slice())
+    }
+
+    /// Takes a buffer back. Its bytes are not wiped here; no reader looks at bytes that it did not read itself.
+    pub(crate) fn give(&self, buffer: Box<[u8]>) {
+        if buffer.len() == BUFFER_LEN {
+            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            if free.len() < FREE_MAX {
+                free.push(buffer);
+            }
+        }
+    }
+}
+
+/// What becomes of the rest of a message that is not here yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Forward,
+    Drop,
+}
+
+/// One direction of a relay.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    buffer: Box<[u8]>,
+    /// Approved bytes in `buffer`, not yet written. They lie before `scan`.
+    approved: Range<usize>,
+    /// The first byte not yet looked at.
+    scan: usize,
+    /// The end of what was read.
+    end: usize,
+    /// Bytes to be written before those approved.
+    spill: Vec<u8>,
+    /// How many bytes of `spill` were written.
+    spilled: usize,
+    /// Bytes of the current message that have not come yet, and what becomes of them.
+    rest: Option<(usize, Rest)>,
+}
+
+impl Flow {
+    /// A flow into which these bytes were read.
+    pub(crate) fn holding(bytes: &[u8]) -> Self {
+        Self { buffer: bytes.into(), end: bytes.len(), ..Self::default() }
+    }
+
+    /// Moves what waits to be written to `out`.
+    pub(crate) fn move_pending(&mut self, out: &mut Vec<u8>) {
+        self.spill_approved();
+        out.extend_from_slice(&self.spill[self.spilled..]);
+        self.spill.clear();
+        self.spilled = 0;
+    }
+
+    /// Takes up a buffer, if it has none.
+    pub(crate) fn open(&mut self, buffers: &Buffers) {
+        if self.buffer.is_empty() {
+            self.buffer = buffers.take();
+        }
+    }
+
+    /// Gives its buffer up, if nothing is in it. Returns whether it did.
+    pub(crate) fn close(&mut self, buffers: &Buffers) -> bool {
+        if !self.is_empty() {
+            return false;
+        }
+        (self.scan, self.end, self.approved) = (0, 0, 0..0);
+        if !self.buffer.is_empty() {
+            buffers.give(std::mem::take(&mut self.buffer));
+        }
+        self.spill = Vec::new();
+        true
+    }
+
+    /// Forgets everything in it.
+    pub(crate) fn clear(&mut self) {
+        (self.scan, self.end, self.approved, self.spilled, self.rest) = (0, 0, 0..0, 0, None);
+        self.spill.clear();
+    }
+
+    /// What was read and not yet looked at.
+    pub(crate) fn unscanned(&self) -> &[u8] {
+        &self.buffer[self.scan..self.end]
+    }
+
+    /// Whether nothing is in it, neither to look at nor to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.scan == self.end && self.pending() == 0 && self.rest.is_none()
+    }
+
+    /// Whether it stands in the middle of a message whose rest has not come.
+    pub(crate) fn is_amid_message(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn pending(&self) -> usize {
+        self.spill.len() - self.spilled + self.approved.len()
+    }
+
+    /// Passes `len` bytes on, also those of them that have not come yet.
+    pub(crate) fn forward(&mut self, len: usize) {
+        self.pass(len, Rest::Forward);
+    }
+
+    /// Drops `len` bytes, also those of them that have not come yet.
+    pub(crate) fn drop(&mut self, len: usize) {
+        self.pass(len, Rest::Drop);
+    }
+
+    /// Where to append bytes of our own, behind all that was passed on so far.
+    pub(crate) fn insert(&mut self) -> &mut Vec<u8> {
+        self.spill_approved();
+        &mut self.spill
+    }
+
+    /// Whether there is room to read more.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.pending() < PENDING_MAX && (self.end < self.buffer.len() || self.kept_from() > 0)
+    }
+
+    /// Makes room for a message of `len` bytes that must be whole before it can be looked at.
+    /// Returns whether it fits below [`BUFFER_LEN_MAX`].
+    pub(crate) fn make_room(&mut self, len: usize) -> bool {
+        if len > BUFFER_LEN_MAX {
+            return false;
+        }
+        if self.buffer.len() - self.scan < len {
+            self.compact();
+        }
+        if self.buffer.len() - self.scan < len {
+            let mut larger = vec![0; (self.scan + len).next_power_of_two()].into_boxed_slice();
+            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+            self.buffer = larger;
+        }
+        true
+    }
+
+    /// Reads once. `Ready(0)` means that the other side sends no more.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<usize>> {
+        if self.approved.is_empty() && self.scan == self.end {
+            (self.scan, self.end, self.approved) = (0, 0, 0..0);
+        } else if self.end == self.buffer.len() {
+            self.compact();
+        }
+        let mut buffer = ReadBuf::new(&mut self.buffer[self.end..]);
+        ready!(stream.poll_read(cx, &mut buffer))?;
+        let read = buffer.filled().len();
+        self.end += read;
+        if let Some((len, rest)) = self.rest.take() {
+            self.pass(len, rest);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Writes until nothing is pending.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
+        while self.pending() > 0 {
+            let written = if self.spilled == self.spill.len() {
+                ready!(stream.poll_write(cx, &self.buffer[self.approved.clone()]))?
+            } else if self.approved.is_empty() {
+                ready!(stream.poll_write(cx, &self.spill[self.spilled..]))?
+            } else {
+                let parts = [&self.spill[self.spilled..], &self.buffer[self.approved.clone()]].map(IoSlice::new);
+                ready!(stream.poll_write_vectored(cx, &parts))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn written(&mut self, len: usize) {
+        let from_spill = len.min(self.spill.len() - self.spilled);
+        self.spilled += from_spill;
+        self.approved.start += len - from_spill;
+        if self.spilled == self.spill.len() {
+            self.spill.clear();
+            self.spilled = 0;
+        }
+    }
+
+    fn pass(&mut self, len: usize, rest: Rest) {
+        let here = len.min(self.end - self.scan);
+        if here < len {
+            self.rest = Some((len - here, rest));
+        }
+        let range = self.scan..self.scan + here;
+        self.scan = range.end;
+        if rest == Rest::Drop || range.is_empty() {
+            return;
+        }
+        if self.approved.is_empty() {
+            self.approved = range;
+        } else if self.approved.end == range.start {
+            self.approved.end = range.end;
+        } else {
+            self.spill_approved();
+            self.approved = range;
+        }
+    }
+
+    fn spill_approved(&mut self) {
+        let range = std::mem::take(&mut self.approved);
+        self.spill.extend_from_slice(&self.buffer[range]);
+    }
+
+    /// Where the part of the buffer begins that is still needed.
+    fn kept_from(&self) -> usize {
+        if self.approved.is_empty() { self.scan } else { self.approved.start }
+    }
+
+    /// Moves what is still needed to the buffer's start.
+    fn compact(&mut self) {
+        let from = self.kept_from();
+        self.buffer.copy_within(from..self.end, 0);
+        self.scan -= from;
+        self.end -= from;
+        self.approved = if self.approved.is_empty() { 0..0 } else { 0..self.approved.end - from };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A flow into which `bytes` were read.
+    fn flow(bytes: &[u8]) -> Flow {
+        let mut flow = Flow { buffer: vec![0; 32].into_boxed_slice(), ..Flow::default() };
+        flow.buffer[..bytes.len()].copy_from_slice(bytes);
+        flow.end = bytes.len();
+        flow
+    }
+
+    fn drain(flow: &mut Flow) -> Vec<u8> {
+        let out = [&flow.spill[flow.spilled..], &flow.buffer[flow.approved.clone()]].concat();
+        flow.written(out.len());
+        out
+    }
+
+    #[test]
+    fn what_is_passed_on_stays_in_place_and_in_order() {
+        let mut flow = flow(b"abcdefghij");
+        flow.forward(3);
+        flow.forward(1);
+        assert!(flow.spill.is_empty());
+        flow.drop(2);
+        flow.forward(1);
+        flow.insert().extend_from_slice(b"XY");
+        flow.forward(2);
+        assert_eq!((flow.unscanned(), flow.pending()), (&b"j"[..], 9));
+        assert_eq!(drain(&mut flow), b"abcdgXYhi");
+        assert_eq!(flow.pending(), 0);
+    }
+
+    #[test]
+    fn the_rest_of_a_message_follows_its_beginning() {
+        let mut flow = flow(b"abc");
+        flow.forward(5);
+        assert!(flow.is_amid_message());
+        flow.buffer[3..6].copy_from_slice(b"def");
+        flow.end = 6;
+        let (len, rest) = flow.rest.take().unwrap();
+        flow.pass(len, rest);
+        assert_eq!((flow.unscanned(), drain(&mut flow)), (&b"f"[..], b"abcde".to_vec()));
+    }
+
+    #[test]
+    fn partial_writes_keep_their_place() {
+        let mut flow = flow(b"abcdef");
+        flow.insert().extend_from_slice(b"123");
+        flow.forward(4);
+        flow.written(2);
+        assert_eq!(flow.pending(), 5);
+        flow.written(2);
+        assert_eq!(drain(&mut flow), b"bcd");
+    }
+
+    #[test]
+    fn a_large_message_makes_the_buffer_grow_to_a_bound() {
+        let mut flow = flow(b"abcdefgh");
+        flow.drop(6);
+        assert!(flow.make_room(100));
+        assert_eq!(flow.unscanned(), b"gh");
+        assert!(flow.buffer.len() >= 100);
+        assert!(!flow.make_room(BUFFER_LEN_MAX + 1));
+    }
+}

@@ -1,0 +1,164 @@
+//! A route in use: one (user, database) pair with its pool, its terms and its numbers.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use meter::{Counter, Gauge, Histogram};
+use pg::statement::Interner;
+use pool::{Pool, RouteId};
+use route::Terms;
+
+use crate::connector::{Parameters, PgConnector};
+
+/// A route in use. Clients hold it as long as they are connected; a changed configuration retires it, and clients then
+/// look for its successor.
+#[derive(Debug)]
+pub struct Lane {
+    /// The user, as clients name it.
+    pub user: Arc<str>,
+    /// The database, as clients name it.
+    pub database: Arc<str>,
+    /// The name of the server it leads to.
+    pub server: Arc<str>,
+    /// The user name there.
+    pub server_user: Arc<str>,
+    /// The database name there.
+    pub server_database: Arc<str>,
+    pub(crate) pool: Pool<PgConnector>,
+    pub(crate) id: RouteId,
+    pub(crate) terms: ArcSwap<Terms>,
+    pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
+    pub(crate) interner: Arc<Mutex<Interner>>,
+    pub(crate) prepared: Prepared,
+    meters: Meters,
+}
+
+/// How prepared statements are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepared {
+    /// The most statements kept prepared on one server connection.
+    pub per_server_max: usize,
+    /// The most named statements of one client.
+    pub per_client_max: usize,
+    /// Whether an unnamed `Parse` may be answered by a statement that is prepared already.
+    pub reuse_unnamed: bool,
+}
+
+impl Default for Prepared {
+    fn default() -> Self {
+        Self { per_server_max: 500, per_client_max: 10_000, reuse_unnamed: true }
+    }
+}
+
+/// What a route counts.
+#[derive(Debug, Default)]
+pub struct Meters {
+    /// Clients connected now.
+    pub clients: Gauge,
+    /// Transactions: leases that ended at a boundary.
+    pub transactions: Counter,
+    /// Units of work answered.
+    pub queries: Counter,
+    /// Errors that clients saw.
+    pub errors: Counter,
+    /// Units of work sent again because a shared statement was outdated.
+    pub retries: Counter,
+    /// Leases held beyond their transaction, because of session state.
+    pub pins: Counter,
+    /// Checkouts that failed.
+    pub refusals: Counter,
+    /// Bytes from clients.
+    pub bytes_received: Counter,
+    /// Bytes to clients.
+    pub bytes_sent: Counter,
+    /// Waits for a server connection.
+    pub wait: Histogram,
+    /// From the unit of work to the end of its answer.
+    pub query: Histogram,
+    /// From the lease to its end.
+    pub transaction: Histogram,
+}
+
+impl Meters {
+    pub(crate) fn answered(&self, answered: u32, errors: u32) {
+        if answered > 0 {
+            self.queries.add(u64::from(answered));
+        }
+        if errors > 0 {
+            self.errors.add(u64::from(errors));
+        }
+    }
+}
+
+impl Lane {
+    pub(crate) fn new(names: Names, link: Link, terms: Terms) -> Self {
+        let Names { user, database, server, server_user, server_database } = names;
+        let Link { pool, id, parameters, interner, prepared } = link;
+        Self {
+            user,
+            database,
+            server,
+            server_user,
+            server_database,
+            pool,
+            id,
+            terms: ArcSwap::from_pointee(terms),
+            parameters,
+            interner,
+            prepared,
+            meters: Meters::default(),
+        }
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// What holds for its clients.
+    #[must_use]
+    pub fn terms(&self) -> Arc<Terms> {
+        self.terms.load_full()
+    }
+
+    /// Its id in its server's scheduler.
+    #[must_use]
+    pub fn id(&self) -> RouteId {
+        self.id
+    }
+
+    /// The pool of its server.
+    #[must_use]
+    pub fn pool(&self) -> &Pool<PgConnector> {
+        &self.pool
+    }
+
+    /// Median and 99th percentile of the waits so far.
+    #[must_use]
+    pub fn waits(&self) -> (Duration, Duration) {
+        let waits = self.meters.wait.snapshot();
+        (waits.quantile(0.5), waits.quantile(0.99))
+    }
+}
+
+/// The names of a route, on both sides.
+pub(crate) struct Names {
+    pub(crate) user: Arc<str>,
+    pub(crate) database: Arc<str>,
+    pub(crate) server: Arc<str>,
+    pub(crate) server_user: Arc<str>,
+    pub(crate) server_database: Arc<str>,
+}
+
+/// A route's connection with its server's pool.
+pub(crate) struct Link {
+    pub(crate) pool: Pool<PgConnector>,
+    pub(crate) id: RouteId,
+    pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
+    pub(crate) interner: Arc<Mutex<Interner>>,
+    pub(crate) prepared: Prepared,
+}

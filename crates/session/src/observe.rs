@@ -1,0 +1,99 @@
+//! What the pool of a server tells, counted and logged: why every connection was opened and closed.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    panic::Location,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use meter::{Counter, Histogram};
+use pool::{CloseReason, ConnId, ConnectFailure, Observer, RouteId};
+
+/// What happens to the connections of one server.
+#[derive(Debug)]
+pub struct ServerMeters {
+    server: Arc<str>,
+    routes: Mutex<HashMap<RouteId, (Arc<str>, Arc<str>)>>,
+    /// Connections opened: connect and login took this long.
+    pub connect: Histogram,
+    /// Connects that failed.
+    pub connect_failures: Counter,
+    /// Connections closed, by reason.
+    closed: Mutex<HashMap<CloseReason, u64>>,
+}
+
+impl ServerMeters {
+    pub(crate) fn new(server: Arc<str>) -> Self {
+        Self {
+            server,
+            routes: Mutex::default(),
+            connect: Histogram::new(),
+            connect_failures: Counter::new(),
+            closed: Mutex::default(),
+        }
+    }
+
+    /// Connections closed so far, by reason.
+    #[must_use]
+    pub fn closed(&self) -> Vec<(CloseReason, u64)> {
+        let mut closed: Vec<_> = self
+            .closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(reason, n)| (*reason, *n))
+            .collect();
+        closed.sort_by_key(|(reason, _)| format!("{reason:?}"));
+        closed
+    }
+
+    /// User and database of a route, as clients name them.
+    #[must_use]
+    pub fn route(&self, route: RouteId) -> Option<(Arc<str>, Arc<str>)> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).get(&route).cloned()
+    }
+
+    pub(crate) fn name_route(&self, route: RouteId, user: Arc<str>, database: Arc<str>) {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).insert(route, (user, database));
+    }
+
+    pub(crate) fn forget_route(&self, route: RouteId) {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).remove(&route);
+    }
+
+    fn names(&self, route: RouteId) -> (Arc<str>, Arc<str>) {
+        self.route(route).unwrap_or_else(|| ("?".into(), "?".into()))
+    }
+}
+
+/// The observer of one server's pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch(pub(crate) Arc<ServerMeters>);
+
+impl Observer for Watch {
+    fn on_open(&self, route: RouteId, conn: ConnId, took: Duration) {
+        let (user, database) = self.0.names(route);
+        self.0.connect.record(took);
+        tracing::info!(server = %self.0.server, %user, %database, conn = conn.index(), ?took, "server connection opened");
+    }
+
+    fn on_open_failed(&self, route: RouteId, failure: ConnectFailure, error: &dyn Error) {
+        let (user, database) = self.0.names(route);
+        self.0.connect_failures.inc();
+        tracing::warn!(server = %self.0.server, %user, %database, ?failure, %error, "server connection not opened");
+    }
+
+    fn on_close(&self, route: RouteId, conn: ConnId, reason: CloseReason, age: Duration, uses: u64) {
+        let (user, database) = self.0.names(route);
+        *self.0.closed.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_insert(0) += 1;
+        let conn = conn.index();
+        tracing::info!(server = %self.0.server, %user, %database, conn, ?reason, ?age, uses, "server connection closed");
+    }
+
+    fn on_leak(&self, route: RouteId, place: &'static Location<'static>, held: Duration) {
+        let (user, database) = self.0.names(route);
+        tracing::warn!(server = %self.0.server, %user, %database, %place, ?held, "server connection held for long");
+    }
+}

@@ -1,0 +1,61 @@
+//! What the engine shall be: the configuration in its terms.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use route::Table;
+
+use crate::{lane::Prepared, registry::ClientLimits, secrets::UserSecret};
+
+/// Everything that can change while clients are connected.
+#[derive(Debug)]
+pub struct Plan {
+    /// Servers, databases, users and rules.
+    pub table: Table,
+    /// The settings of each server's pool, by the server's place in the table.
+    pub pools: Vec<pool::Settings>,
+    /// What proves the users, by name, towards us.
+    pub users: HashMap<Arc<str>, UserEntry>,
+    /// What proves a database's own server user, by the database's name.
+    pub databases: HashMap<Arc<str>, Arc<UserSecret>>,
+    /// How clients prove who they are, where their credential allows it.
+    pub demand: AuthMethod,
+    /// How many clients may be connected.
+    pub limits: ClientLimits,
+    /// How long a client may take to log in.
+    pub login_timeout: Duration,
+    /// How prepared statements are treated.
+    pub prepared: Prepared,
+    /// Who may use the console, and how.
+    pub console: HashMap<Arc<str>, ConsoleRole>,
+}
+
+/// What is known of a user.
+#[derive(Debug, Clone)]
+pub struct UserEntry {
+    /// What clients prove; `None`: only under [`AuthMethod::Trust`].
+    pub secret: Option<Arc<UserSecret>>,
+    /// What servers are shown; `None`: the same.
+    pub server_secret: Option<Arc<UserSecret>>,
+}
+
+/// How clients prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// Not at all. For machines on which everyone may be anyone.
+    Trust,
+    /// By a password that is readable on the wire.
+    Cleartext,
+    /// By md5, as PostgreSQL did before version 10.
+    Md5,
+    /// By SCRAM-SHA-256.
+    Scram,
+}
+
+/// What a console user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleRole {
+    /// Everything.
+    Admin,
+    /// Look.
+    Viewer,
+}

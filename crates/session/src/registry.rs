@@ -1,0 +1,477 @@
+//! All client connections: how many there are of each kind, how each can be reached, and what it does.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use atomic_waker::AtomicWaker;
+use pg::{ErrorReply, startup::LONG_KEY_LEN};
+use slab::Slab;
+use subtle::ConstantTimeEq;
+
+use crate::{server::CancelTarget, stream::Peer};
+
+/// How many clients may be connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// In all.
+    pub total: usize,
+    /// Of one user, where the user's own entry does not say otherwise.
+    pub per_user: Option<usize>,
+    /// Of one database, where the database's own entry does not say otherwise.
+    pub per_database: Option<usize>,
+    /// From one IP address; unix sockets are not limited.
+    pub per_address: Option<usize>,
+}
+
+/// What a client connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Nothing; no transaction is open.
+    Idle,
+    /// Waiting for a server connection.
+    Waiting,
+    /// Waiting for the server's answer, or taking it in.
+    Active,
+    /// Nothing, with a transaction open or the server connection held otherwise.
+    Holding,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Idle, Self::Waiting, Self::Active, Self::Holding];
+
+    /// As the console shows it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Waiting => "waiting",
+            Self::Active => "active",
+            Self::Holding => "holding",
+        }
+    }
+}
+
+/// What a session is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Alarm {
+    /// The client asked on another connection to stop what it waits for.
+    Cancel = 1,
+    QueryTimeout,
+    TransactionTimeout,
+    HoldingTimeout,
+    IdleTimeout,
+    /// An operator ends it.
+    Kill,
+    /// The program is about to end: leave when nothing is under way.
+    Drain,
+}
+
+impl Alarm {
+    const ALL: [Self; 7] = [
+        Self::Cancel,
+        Self::QueryTimeout,
+        Self::TransactionTimeout,
+        Self::HoldingTimeout,
+        Self::IdleTimeout,
+        Self::Kill,
+        Self::Drain,
+    ];
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|alarm| *alarm as u8 == code)
+    }
+}
+
+/// One client connection as others see it.
+#[derive(Debug)]
+pub struct ClientEntry {
+    number: u64,
+    process: u32,
+    key: [u8; LONG_KEY_LEN],
+    /// User name.
+    pub user: Arc<str>,
+    /// Database name, as the client asked for it.
+    pub database: Arc<str>,
+    /// Where it came from.
+    pub peer: Peer,
+    /// When it came.
+    pub since: Instant,
+    phase: AtomicU8,
+    /// Process number of the server connection it holds; 0 for none.
+    server: AtomicU32,
+    alarm: AtomicU8,
+    waker: AtomicWaker,
+    /// When an alarm is due, in milliseconds since the registry began; `u64::MAX` for never.
+    due: AtomicU64,
+    due_alarm: AtomicU8,
+    cancel: Mutex<Option<Arc<CancelTarget>>>,
+}
+
+impl ClientEntry {
+    /// Its number: unique, never used again.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Relaxed)).min(Phase::ALL.len() - 1)]
+    }
+
+    /// Process number of the server connection that it holds, if any.
+    #[must_use]
+    pub fn server_process(&self) -> Option<u32> {
+        Some(self.server.load(Relaxed)).filter(|&process| process != 0)
+    }
+
+    /// Ends it: it is told that an administrator did.
+    pub fn kill(&self) {
+        self.raise(Alarm::Kill);
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.process
+    }
+
+    pub(crate) fn key(&self) -> &[u8; LONG_KEY_LEN] {
+        &self.key
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Notes on which server connection it works from now on.
+    pub(crate) fn begin_lease(&self, target: &Arc<CancelTarget>) {
+        self.server.store(target.process, Relaxed);
+        *self.lock_cancel() = Some(target.clone());
+    }
+
+    /// Notes that its server connection goes back. From here on no cancel request for this client can reach it;
+    /// those already on their way are in the target's count.
+    pub(crate) fn end_lease(&self) {
+        self.server.store(0, Relaxed);
+        *self.lock_cancel() = None;
+    }
+
+    /// Where a cancel request for this client must go now. Counted as on its way until it is dropped.
+    pub(crate) fn cancel_target(&self) -> Option<crate::cancel::Underway> {
+        self.lock_cancel().as_ref().map(crate::cancel::Underway::new)
+    }
+
+    pub(crate) fn raise(&self, alarm: Alarm) {
+        self.alarm.store(alarm as u8, Relaxed);
+        self.waker.wake();
+    }
+
+    /// Takes the alarm, and asks to be woken by the next one.
+    pub(crate) fn poll_alarm(&self, waker: &Waker) -> Option<Alarm> {
+        self.waker.register(waker);
+        if self.alarm.load(Relaxed) == 0 { None } else { Alarm::from_code(self.alarm.swap(0, Relaxed)) }
+    }
+
+    fn lock_cancel(&self) -> MutexGuard<'_, Option<Arc<CancelTarget>>> {
+        self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All client connections.
+#[derive(Debug)]
+pub struct Registry {
+    epoch: Instant,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    limits: ClientLimits,
+    last_number: u64,
+    entries: Slab<Option<Arc<ClientEntry>>>,
+    per_user: HashMap<Arc<str>, usize>,
+    per_database: HashMap<Arc<str>, usize>,
+    per_address: HashMap<IpAddr, usize>,
+}
+
+/// A client's place among the others. Dropping it gives the place up.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    registry: Arc<Registry>,
+    place: usize,
+    number: u64,
+    peer: Peer,
+    /// The address it was counted for.
+    ip: Option<IpAddr>,
+    names: Option<(Arc<str>, Arc<str>)>,
+}
+
+impl Registry {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(limits: ClientLimits) -> Self {
+        let inner = Inner {
+            limits,
+            last_number: 0,
+            entries: Slab::new(),
+            per_user: HashMap::new(),
+            per_database: HashMap::new(),
+            per_address: HashMap::new(),
+        };
+        Self { epoch: Instant::now(), inner: Mutex::new(inner) }
+    }
+
+    /// Changes the limits. Who is connected stays.
+    pub fn set_limits(&self, limits: ClientLimits) {
+        self.lock().limits = limits;
+    }
+
+    /// Everyone who has logged in.
+    #[must_use]
+    pub fn entries(&self) -> Vec<Arc<ClientEntry>> {
+        self.lock().entries.iter().filter_map(|(_, entry)| entry.clone()).collect()
+    }
+
+    /// How many are connected, logged in or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether nobody is connected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The client to whom this cancel key was given. Takes as long with a thousand clients as with one.
+    pub(crate) fn find(&self, process: u32, key: &[u8]) -> Option<Arc<ClientEntry>> {
+        let entry = self.lock().entries.get((process as usize).checked_sub(1)?)?.clone()?;
+        // Clients of protocol 3.0 were given the first 4 bytes.
+        let known = entry.key.get(..key.len()).filter(|_| matches!(key.len(), 4 | LONG_KEY_LEN))?;
+        bool::from(known.ct_eq(key)).then_some(entry)
+    }
+
+    /// Tells everyone that the program is about to end.
+    pub(crate) fn drain(&self) {
+        for entry in self.entries() {
+            entry.raise(Alarm::Drain);
+        }
+    }
+
+    /// Lets someone in who has not logged in yet.
+    pub(crate) fn admit(self: &Arc<Self>, peer: Peer) -> Result<Admission, ErrorReply> {
+        let mut inner = self.lock();
+        if inner.entries.len() >= inner.limits.total {
+            return Err(too_many("no more connections allowed (max_clients)", inner.limits.total));
+        }
+        let limit = inner.limits.per_address;
+        let ip = peer.ip().filter(|_| limit.is_some());
+        if let (Some(ip), Some(limit)) = (ip, limit) {
+            count(&mut inner.per_address, ip, limit, "client connections exceeded (max_clients_per_address)")?;
+        }
+        inner.last_number += 1;
+        let (place, number) = (inner.entries.insert(None), inner.last_number);
+        drop(inner);
+        Ok(Admission { registry: self.clone(), place, number, peer, ip, names: None })
+    }
+
+    /// Raises the alarms that are due.
+    pub(crate) fn raise_due(&self) {
+        let now = self.now_ms();
+        for entry in self.entries() {
+            if entry.due.load(Relaxed) <= now {
+                entry.due.store(u64::MAX, Relaxed);
+                if let Some(alarm) = Alarm::from_code(entry.due_alarm.load(Relaxed)) {
+                    entry.raise(alarm);
+                }
+            }
+        }
+    }
+
+    /// Sets when an alarm for this client is due; `None` for never.
+    pub(crate) fn set_due(&self, entry: &ClientEntry, due: Option<(Instant, Alarm)>) {
+        match due {
+            None => entry.due.store(u64::MAX, Relaxed),
+            Some((at, alarm)) => {
+                entry.due_alarm.store(alarm as u8, Relaxed);
+                let ms = at.saturating_duration_since(self.epoch).as_millis();
+                entry.due.store(u64::try_from(ms).unwrap_or(u64::MAX), Relaxed);
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Time between two looks at what is due. Time limits are exact to this.
+pub(crate) const DUE_INTERVAL: Duration = Duration::from_millis(50);
+
+impl Admission {
+    /// Counts the client for its user and database; a limit of the entry itself beats the general one.
+    pub(crate) fn name(
+        &mut self,
+        user: &Arc<str>,
+        user_limit: Option<u32>,
+        database: &Arc<str>,
+        database_limit: Option<u32>,
+    ) -> Result<(), ErrorReply> {
+        let mut inner = self.registry.lock();
+        let limit =
+            |own: Option<u32>, general: Option<usize>| own.map(|own| own as usize).or(general).unwrap_or(usize::MAX);
+        let (user_limit, database_limit) =
+            (limit(user_limit, inner.limits.per_user), limit(database_limit, inner.limits.per_database));
+        count(&mut inner.per_user, user.clone(), user_limit, "client connections exceeded (max_clients of the user)")?;
+        let counted = count(
+            &mut inner.per_database,
+            database.clone(),
+            database_limit,
+            "client connections exceeded (max_clients of the database)",
+        );
+        if let Err(reply) = counted {
+            uncount(&mut inner.per_user, user);
+            return Err(reply);
+        }
+        drop(inner);
+        self.names = Some((user.clone(), database.clone()));
+        Ok(())
+    }
+
+    /// Makes the client visible and reachable, with a cancel key of its own.
+    pub(crate) fn enter(&self, user: Arc<str>, database: Arc<str>, key: [u8; LONG_KEY_LEN]) -> Arc<ClientEntry> {
+        let entry = Arc::new(ClientEntry {
+            number: self.number,
+            process: u32::try_from(self.place + 1).unwrap_or(u32::MAX),
+            key,
+            user,
+            database,
+            peer: self.peer,
+            since: Instant::now(),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            server: AtomicU32::new(0),
+            alarm: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+            due: AtomicU64::new(u64::MAX),
+            due_alarm: AtomicU8::new(0),
+            cancel: Mutex::new(None),
+        });
+        if let Some(place) = self.registry.lock().entries.get_mut(self.place) {
+            *place = Some(entry.clone());
+        }
+        entry
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut inner = self.registry.lock();
+        inner.entries.try_remove(self.place);
+        if let Some(ip) = &self.ip {
+            uncount(&mut inner.per_address, ip);
+        }
+        if let Some((user, database)) = &self.names {
+            uncount(&mut inner.per_user, user);
+            uncount(&mut inner.per_database, database);
+        }
+    }
+}
+
+fn count<K: Hash + Eq>(
+    counts: &mut HashMap<K, usize>,
+    key: K,
+    limit: usize,
+    what: &'static str,
+) -> Result<(), ErrorReply> {
+    let count = counts.entry(key).or_insert(0);
+    if *count >= limit {
+        return Err(too_many(what, limit));
+    }
+    *count += 1;
+    Ok(())
+}
+
+fn uncount<K: Hash + Eq + ?Sized>(counts: &mut HashMap<impl std::borrow::Borrow<K> + Hash + Eq, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+fn too_many(what: &'static str, limit: usize) -> ErrorReply {
+    ErrorReply::fatal("53300", what).detail(format!("The limit is {limit}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry(total: usize, per_user: Option<usize>) -> Arc<Registry> {
+        Arc::new(Registry::new(ClientLimits { total, per_user, per_database: None, per_address: Some(2) }))
+    }
+
+    #[test]
+    fn limits_hold_and_places_come_back() {
+        let registry = registry(3, Some(1));
+        let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
+        let (user, database): (Arc<str>, Arc<str>) = ("u".into(), "d".into());
+        let mut one = registry.admit(peer).unwrap();
+        one.name(&user, None, &database, None).unwrap();
+        let mut two = registry.admit(peer).unwrap();
+        assert!(two.name(&user, None, &database, None).unwrap_err().message.contains("of the user"));
+        two.name(&user, Some(2), &database, None).unwrap();
+        assert!(registry.admit(peer).unwrap_err().message.contains("per_address"));
+        let three = registry.admit(Peer::Unix).unwrap();
+        assert!(registry.admit(Peer::Unix).unwrap_err().message.contains("(max_clients)"));
+        drop((one, two, three));
+        assert!(registry.is_empty());
+        let mut again = registry.admit(peer).unwrap();
+        again.name(&user, None, &database, None).unwrap();
+    }
+
+    #[test]
+    fn only_the_right_key_finds_a_client() {
+        let registry = registry(9, None);
+        let admission = registry.admit(Peer::Unix).unwrap();
+        let entry = admission.enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
+        assert!(registry.find(entry.process(), &[7; 4]).is_some());
+        assert!(registry.find(entry.process(), &[7; LONG_KEY_LEN]).is_some());
+        for key in [&[][..], &[7], &[7; 5], &[8; 4], &[7; 64]] {
+            assert!(registry.find(entry.process(), key).is_none(), "{key:?}");
+        }
+        assert!(registry.find(0, &[7; 4]).is_none());
+        assert!(registry.find(u32::MAX, &[7; 4]).is_none());
+        drop(admission);
+        assert!(registry.find(entry.process(), &[7; 4]).is_none());
+    }
+
+    #[test]
+    fn what_is_due_is_raised_once() {
+        let registry = registry(9, None);
+        let admission = registry.admit(Peer::Unix).unwrap();
+        let entry = admission.enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
+        registry.set_due(&entry, Some((registry.epoch, Alarm::QueryTimeout)));
+        registry.raise_due();
+        assert_eq!(entry.poll_alarm(Waker::noop()), Some(Alarm::QueryTimeout));
+        registry.raise_due();
+        assert_eq!(entry.poll_alarm(Waker::noop()), None);
+    }
+}
