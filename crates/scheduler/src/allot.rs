@@ -9,7 +9,8 @@
 //!   ends in weighted max-min fairness, the same point that "below its share" aims at, but without summing up what
 //!   everybody else could use;
 //! - **turns**: the taker holds nothing and the giver more than its share, which is then a fraction: there are more
-//!   active routes than slots. The longest wait goes first;
+//!   active routes than slots. The least served goes first; among equals
+//!   that is who has waited longest;
 //! - **remainders**: shares are not whole numbers, so somebody holds one more than others. That one goes round, slowly:
 //!   when the taker has fallen behind by much more than a reconnect costs;
 //! - the giver's connection has been idle for `reclaim_after`.
@@ -25,9 +26,12 @@ use crate::route::Counted;
 use crate::scheduler::{Mode, Scheduler};
 use crate::types::{CloseReason, Time};
 
+/// A turn lasts this many times as long as a slot is kept anyway: where routes outnumber slots every turn ends in a
+/// reconnect, and shorter ones would lose too much time to that.
+const TURN_KEEPS: u32 = 4;
 /// A remainder goes round when the lag is this many times the time for which a slot is kept anyway: a reconnect then
 /// costs well below 1 % of what it sets right.
-const LAG_KEEPS: u32 = 64;
+const LAG_KEEPS: u32 = 32;
 /// ... and never for less than this.
 const LAG_MIN: Duration = Duration::from_millis(100);
 
@@ -54,7 +58,7 @@ impl Scheduler {
                 sums.hungry += 1;
             }
             let since = *route.hungry_since.get_or_insert(now);
-            class.poorest.set(index, claim(route.expected(), route.limits.guarantee, route.weight(), since));
+            class.poorest.set(index, Claim::of(route, since));
             class.lagging.set(index, (route.clock, since));
         } else if route.hungry_since.take().is_some() {
             sums.hungry -= 1;
@@ -218,15 +222,20 @@ impl Scheduler {
     fn gives_from(&self, giver: u32, after: u32, taker: u32, claim: Claim, since: Time) -> Option<Time> {
         let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
         let above_share = self.is_above_share(giver, after + 1);
-        let kept = since.after(self.keep_time());
         if claim.rank == Rank::BelowGuarantee && above_share {
             return Some(since);
         }
-        let smaller_grows = u64::from(after) * taking.weight() >= u64::from(taking.expected() + 1) * giving.weight();
-        // A giver with waiters of its own yields its turn only to somebody who has had no more service than itself.
-        let its_turn =
-            taking.expected() == 0 && above_share && (giving.queue.is_empty() || taking.clock <= giving.clock);
-        (smaller_grows || its_turn).then_some(kept)
+        if u64::from(after) * taking.weight() >= u64::from(taking.expected() + 1) * giving.weight() {
+            return Some(since.after(self.keep_time()));
+        }
+        if taking.expected() > 0 || !above_share {
+            return None;
+        }
+        // A giver with waiters of its own yields to somebody who has had no more service than itself, after its turn.
+        match giving.queue.is_empty() {
+            true => Some(since.after(self.keep_time())),
+            false => (taking.clock <= giving.clock).then_some(since.after(self.keep_time() * TURN_KEEPS)),
+        }
     }
 
     /// Whether a slot that does not divide evenly goes round from `giver`, which would keep `after`, to `taker`.
@@ -314,13 +323,5 @@ impl Scheduler {
     /// Notes that another attempt is worth it at `at`.
     fn retry_by(&mut self, at: Time) {
         self.retry_at = Some(self.retry_at.map_or(at, |before| before.min(at)));
-    }
-}
-
-fn claim(expected: u32, guarantee: u32, weight: u64, since: Time) -> Claim {
-    if expected < guarantee {
-        Claim { rank: Rank::BelowGuarantee, level: Level::of(expected, u64::from(guarantee)), since }
-    } else {
-        Claim { rank: Rank::Ordinary, level: Level::of(expected + 1, weight), since }
     }
 }

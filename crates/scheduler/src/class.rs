@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::heap::Heap;
+use crate::route::Route;
 use crate::types::{ClassLimits, Time};
 
 /// Classes are few, so what concerns all of them is a loop over them; routes are many and stand in heaps.
@@ -66,9 +67,25 @@ impl Class {
 pub(crate) struct Claim {
     pub(crate) rank: Rank,
     /// What it would hold with one more: per guaranteed connection, or per weight.
-    pub(crate) level: Level,
+    level: Level,
+    /// Its clock, if it holds nothing: where there are turns to take, the least served takes the next.
+    turn: u64,
     /// Since when it has been hungry: among equals the longest wait goes first.
     pub(crate) since: Time,
+}
+
+impl Claim {
+    pub(crate) fn of(route: &Route, since: Time) -> Self {
+        let (expected, guarantee) = (route.expected(), route.limits.guarantee);
+        if expected < guarantee {
+            let level = Level::of(expected, u64::from(guarantee));
+            Self { rank: Rank::BelowGuarantee, level, turn: 0, since }
+        } else if expected == 0 {
+            Self { rank: Rank::Ordinary, level: Level(0), turn: route.clock, since }
+        } else {
+            Self { rank: Rank::Ordinary, level: Level::of(expected + 1, route.weight()), turn: 0, since }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

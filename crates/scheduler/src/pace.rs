@@ -42,7 +42,7 @@ const BACKOFF_DOUBLINGS: u32 = 7;
 impl Backoff {
     /// A connect that began at `began` failed. Connects that were under way together count as one failure.
     pub(crate) fn failed(&mut self, began: Time, now: Time, rng: &mut Rng) {
-        if self.failures > 0 && began < self.since {
+        if self.failures > 0 && began <= self.since {
             return;
         }
         let full = BACKOFF_MIN * (1 << self.failures.min(BACKOFF_DOUBLINGS));

@@ -6,8 +6,8 @@ mod properties;
 use std::time::Duration;
 
 use crate::{
-    Attach, ClassId, CloseReason, ConnId, Decision, Detach, Home, Limits, Recycling, Request, Reuse, RouteId,
-    RouteLimits, Scheduler, StateKey, Ticket, Time,
+    Attach, ClassId, ClassLimits, CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Home, Limits,
+    Recycling, Refusal, Request, Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
 };
 
 const MS: u64 = 1_000_000;
@@ -114,4 +114,377 @@ fn seed_001_attach_step_3_takes_an_idle_connection_of_a_route_above_quota() {
     scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(5));
     assert_eq!(decisions(&mut scheduler), [Decision::Grant { ticket, conn }]);
     assert!(scheduler.faults().is_clean());
+}
+
+/// Opens `count` connections for a route and leaves them idle, all since `now`.
+fn open_idle(scheduler: &mut Scheduler, route: RouteId, count: usize, now: Time) -> Vec<ConnId> {
+    let conns: Vec<_> = (0..count).map(|_| open_one(scheduler, route, now)).collect();
+    for conn in &conns {
+        keep(scheduler, *conn, now);
+    }
+    assert_eq!(decisions(scheduler), []);
+    conns
+}
+
+fn closes(scheduler: &mut Scheduler) -> Vec<(ConnId, CloseReason)> {
+    let close = |decision| match decision {
+        Decision::Close { conn, reason } => (conn, reason),
+        other => panic!("not a close: {other:?}"),
+    };
+    decisions(scheduler).into_iter().map(close).collect()
+}
+
+#[test]
+fn the_first_to_wait_is_the_first_served_and_newcomers_do_not_overtake() {
+    let mut scheduler = scheduler(1);
+    let route = scheduler.add_route(plain(), at(0));
+    let conn = open_one(&mut scheduler, route, at(0));
+    let first = queued(ask(&mut scheduler, route, at(1)));
+    let second = queued(ask(&mut scheduler, route, at(1)));
+    keep(&mut scheduler, conn, at(2));
+    assert_eq!(decisions(&mut scheduler), [Decision::Grant { ticket: first, conn }]);
+    queued(ask(&mut scheduler, route, at(2)));
+    keep(&mut scheduler, conn, at(3));
+    assert_eq!(decisions(&mut scheduler), [Decision::Grant { ticket: second, conn }]);
+}
+
+#[test]
+fn reuse_picks_the_most_or_the_least_recent_and_a_matching_state_goes_first() {
+    for (reuse, expected) in [(Reuse::MostRecent, 2), (Reuse::LeastRecent, 0)] {
+        let mut scheduler = Scheduler::new(Limits { reuse, ..limits(4) }, forever(), 1, at(0));
+        let route = scheduler.add_route(plain(), at(0));
+        let conns = open_idle(&mut scheduler, route, 3, at(0));
+        assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[expected]));
+        scheduler.detach(conns[expected], Detach::Keep(StateKey(0)), at(1));
+
+        let other = (expected + 1) % 3;
+        assert!(scheduler.take_idle(conns[other], at(2)));
+        scheduler.detach(conns[other], Detach::Keep(StateKey(9)), at(2));
+        let request = Request { state: StateKey(9), home: Home(0), deadline: at(100) };
+        assert_eq!(scheduler.attach(route, request, at(3)), Attach::Granted(conns[other]));
+    }
+}
+
+#[test]
+fn a_test_is_no_use() {
+    let mut scheduler = scheduler(2);
+    let route = scheduler.add_route(plain(), at(0));
+    let conns = open_idle(&mut scheduler, route, 2, at(0));
+    assert!(scheduler.take_idle(conns[0], at(50)));
+    assert_eq!(scheduler.idle_since(conns[0]), None);
+    keep(&mut scheduler, conns[0], at(60));
+    assert_eq!(scheduler.idle_since(conns[0]), Some(at(0)), "it has been idle all the time");
+    assert_eq!(scheduler.route(route).expect("live").served, 2, "and nobody was served");
+    assert!(scheduler.take_idle(conns[1], at(70)));
+    scheduler.detach(conns[1], Detach::Discard, at(80));
+    assert_eq!(decisions(&mut scheduler), [], "the tester closes it");
+    assert_eq!(scheduler.totals().closes.get(CloseReason::Invalid), 1);
+}
+
+#[test]
+fn a_guarantee_is_kept_free_and_served_first() {
+    let mut scheduler = scheduler(3);
+    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, at(0));
+    let other = scheduler.add_route(plain(), at(0));
+    open_one(&mut scheduler, other, at(0));
+    queued(ask(&mut scheduler, other, at(1)));
+    assert_eq!(decisions(&mut scheduler), [], "two slots are kept for the guarantee");
+    open_one(&mut scheduler, sure, at(2));
+    open_one(&mut scheduler, sure, at(2));
+}
+
+#[test]
+fn idle_connections_at_or_below_the_share_are_safe_for_reclaim_after() {
+    let mut scheduler = scheduler(2);
+    let (calm, busy) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let calm_conn = open_idle(&mut scheduler, calm, 1, at(0))[0];
+    open_one(&mut scheduler, busy, at(0));
+    queued(ask(&mut scheduler, busy, at(10)));
+    assert_eq!(scheduler.next_time(), Some(at(1_000)));
+    scheduler.handle_time(at(999));
+    assert_eq!(decisions(&mut scheduler), []);
+    scheduler.handle_time(at(1_000));
+    assert_eq!(closes(&mut scheduler), [(calm_conn, CloseReason::Reclaimed)]);
+}
+
+#[test]
+fn a_slot_moves_only_after_it_was_kept_for_a_few_connect_times() {
+    let mut scheduler = scheduler(2);
+    let (rich, poor) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let mut conns = Vec::new();
+    for _ in 0..2 {
+        queued(ask(&mut scheduler, rich, at(0)));
+        let [Decision::Open { conn, .. }] = decisions(&mut scheduler)[..] else { panic!("no open") };
+        scheduler.handle_connected(conn, StateKey(0), Home(0), ms(5), at(5));
+        decisions(&mut scheduler);
+        conns.push(conn);
+    }
+    let own = queued(ask(&mut scheduler, rich, at(6)));
+    queued(ask(&mut scheduler, poor, at(7)));
+    keep(&mut scheduler, conns[0], at(19));
+    assert_eq!(
+        decisions(&mut scheduler),
+        [Decision::Grant { ticket: own, conn: conns[0] }],
+        "four times 5 ms not over"
+    );
+    queued(ask(&mut scheduler, rich, at(20)));
+    keep(&mut scheduler, conns[0], at(20));
+    assert_eq!(closes(&mut scheduler), [(conns[0], CloseReason::Reclaimed)]);
+    scheduler.handle_closed(conns[0], at(21));
+    let [Decision::Open { route, .. }] = decisions(&mut scheduler)[..] else { panic!("no open") };
+    assert_eq!(route, poor, "not the giver, though it waits too");
+}
+
+#[test]
+fn deadlines_are_kept_and_an_expired_waiter_is_granted_nothing() {
+    let mut scheduler = scheduler(1);
+    let route = scheduler.add_route(plain(), at(0));
+    let conn = open_one(&mut scheduler, route, at(0));
+    let late = queued(ask(&mut scheduler, route, at(0)));
+    let next = queued(ask(&mut scheduler, route, at(1)));
+    assert_eq!(scheduler.next_time(), Some(at(5_000)));
+    // The release comes before the clock was heard.
+    keep(&mut scheduler, conn, at(5_000));
+    let expire = Decision::Expire { ticket: late, reason: ExpireReason::Deadline };
+    assert_eq!(decisions(&mut scheduler), [expire, Decision::Grant { ticket: next, conn }]);
+}
+
+#[test]
+fn full_queues_refuse() {
+    let mut scheduler = Scheduler::new(Limits { max_waiters: 2, ..limits(1) }, forever(), 1, at(0));
+    let narrow = scheduler.add_route(RouteLimits { max_waiters: Some(1), ..plain() }, at(0));
+    let wide = scheduler.add_route(plain(), at(0));
+    open_one(&mut scheduler, wide, at(0));
+    queued(ask(&mut scheduler, narrow, at(1)));
+    assert_eq!(ask(&mut scheduler, narrow, at(1)), Attach::Refused(Refusal::RouteQueueFull { limit: 1 }));
+    queued(ask(&mut scheduler, wide, at(1)));
+    assert_eq!(ask(&mut scheduler, wide, at(1)), Attach::Refused(Refusal::QueueFull { limit: 2 }));
+}
+
+#[test]
+fn a_refused_login_is_told_to_its_route_only_and_tried_again_later() {
+    let mut scheduler = scheduler(4);
+    let (wrong, right) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let ticket = queued(ask(&mut scheduler, wrong, at(0)));
+    queued(ask(&mut scheduler, right, at(0)));
+    let [Decision::Open { conn, .. }, Decision::Open { .. }] = decisions(&mut scheduler)[..] else {
+        panic!("no opens")
+    };
+    scheduler.handle_connect_failed(conn, ConnectFailure::LoginRefused, at(1));
+    let told = Decision::Expire { ticket, reason: ExpireReason::LoginRefused };
+    assert_eq!(decisions(&mut scheduler), [told]);
+    queued(ask(&mut scheduler, wrong, at(2)));
+    assert_eq!(decisions(&mut scheduler), [], "not at once");
+    let retry = scheduler.next_time().expect("a time for the next attempt");
+    assert!(retry > at(2) && retry <= at(51), "{retry:?}");
+    scheduler.handle_time(retry);
+    assert!(matches!(decisions(&mut scheduler)[..], [Decision::Open { route, .. }] if route == wrong));
+}
+
+#[test]
+fn an_unreachable_server_is_tried_again_with_growing_waits_one_connect_at_a_time() {
+    let mut scheduler = scheduler(4);
+    let route = scheduler.add_route(plain(), at(0));
+    for _ in 0..3 {
+        queued(ask(&mut scheduler, route, at(0)));
+    }
+    let mut now = at(0);
+    let mut waits = Vec::new();
+    let mut opens: Vec<Decision> = decisions(&mut scheduler);
+    assert_eq!(opens.len(), 3);
+    for _ in 0..5 {
+        for open in opens {
+            let Decision::Open { conn, .. } = open else { panic!("not an open: {open:?}") };
+            scheduler.handle_connect_failed(conn, ConnectFailure::Unavailable, now);
+        }
+        let next = scheduler.next_time().expect("a time for the next attempt");
+        waits.push(next.since(now));
+        now = next;
+        scheduler.handle_time(now);
+        opens = decisions(&mut scheduler);
+        assert_eq!(opens.len(), 1, "one tries for all");
+    }
+    for (attempt, wait) in waits.into_iter().enumerate() {
+        let full = ms(50) * (1 << attempt);
+        assert!(wait >= full / 2 && wait <= full, "attempt {attempt}: {wait:?}");
+    }
+}
+
+#[test]
+fn too_many_connections_lowers_the_budget_until_a_probe_succeeds() {
+    let mut scheduler = scheduler(3);
+    let route = scheduler.add_route(plain(), at(0));
+    open_one(&mut scheduler, route, at(0));
+    queued(ask(&mut scheduler, route, at(1)));
+    let refuse = |scheduler: &mut Scheduler, now| {
+        let [Decision::Open { conn, .. }] = decisions(scheduler)[..] else { panic!("no open") };
+        scheduler.handle_connect_failed(conn, ConnectFailure::TooManyConnections, now);
+        assert_eq!(scheduler.totals().effective_budget, 1);
+        assert_eq!(decisions(scheduler), []);
+    };
+    refuse(&mut scheduler, at(2));
+    scheduler.handle_time(at(502));
+    refuse(&mut scheduler, at(503));
+    assert_eq!(scheduler.next_time(), Some(at(1_503)), "twice as long");
+    scheduler.handle_time(at(1_503));
+    let [Decision::Open { conn, .. }] = decisions(&mut scheduler)[..] else { panic!("no probe") };
+    scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(1_504));
+    assert_eq!(scheduler.totals().effective_budget, 2);
+    assert_eq!(decisions(&mut scheduler).len(), 1, "the waiter has it");
+}
+
+#[test]
+fn ages_and_uses_end_connections_and_min_idle_is_kept() {
+    let recycling = Recycling {
+        idle_timeout: Some(ms(100)),
+        max_idle_timeout: Some(ms(1_000)),
+        max_lifetime: Some(ms(10_000)),
+        lifetime_jitter: 0.0,
+        max_uses: Some(2),
+    };
+    let mut scheduler = Scheduler::new(limits(4), recycling, 1, at(0));
+    let route = scheduler.add_route(RouteLimits { min_idle: 1, ..plain() }, at(0));
+    let [Decision::Open { conn: first, .. }] = decisions(&mut scheduler)[..] else { panic!("no min_idle") };
+    scheduler.handle_connected(first, StateKey(0), Home(0), ms(1), at(0));
+
+    assert_eq!(ask(&mut scheduler, route, at(0)), Attach::Granted(first));
+    let second = open_one(&mut scheduler, route, at(0));
+    keep(&mut scheduler, first, at(10));
+    keep(&mut scheduler, second, at(20));
+    scheduler.handle_time(at(110));
+    assert_eq!(closes(&mut scheduler), [(first, CloseReason::IdleTimeout)]);
+    scheduler.handle_closed(first, at(110));
+    scheduler.handle_time(at(900));
+    assert_eq!(decisions(&mut scheduler), [], "the last one is min_idle");
+    scheduler.handle_time(at(1_020));
+    let [close, Decision::Open { conn: third, .. }] = decisions(&mut scheduler)[..] else { panic!("not replaced") };
+    assert_eq!(close, Decision::Close { conn: second, reason: CloseReason::MaxIdleTimeout });
+
+    scheduler.handle_closed(second, at(1_020));
+    scheduler.handle_connected(third, StateKey(0), Home(0), ms(1), at(1_020));
+    for used in [false, true] {
+        assert_eq!(ask(&mut scheduler, route, at(1_030)), Attach::Granted(third));
+        keep(&mut scheduler, third, at(1_040));
+        assert_eq!(scheduler.totals().closes.get(CloseReason::Uses), u64::from(used));
+    }
+}
+
+#[test]
+fn lifetimes_are_rolled_once_and_spread() {
+    let recycling = Recycling { max_lifetime: Some(ms(10_000)), lifetime_jitter: 0.2, ..forever() };
+    let mut scheduler = Scheduler::new(limits(50), recycling, 3, at(0));
+    let route = scheduler.add_route(plain(), at(0));
+    open_idle(&mut scheduler, route, 50, at(0));
+    let mut ends = Vec::new();
+    while let Some(next) = scheduler.next_time() {
+        scheduler.handle_time(next);
+        ends.extend(closes(&mut scheduler).iter().map(|_| next));
+    }
+    assert_eq!(ends.len(), 50);
+    assert!(ends.iter().all(|end| (at(8_000)..=at(10_000)).contains(end)));
+    let in_one_second = |from: u64| ends.iter().filter(|end| (at(from)..at(from + 1_000)).contains(end)).count();
+    assert!(in_one_second(8_000) > 10 && in_one_second(9_000) > 10, "not together");
+}
+
+#[test]
+fn limits_shrink_live() {
+    let mut scheduler = scheduler(4);
+    let route = scheduler.add_route(plain(), at(0));
+    let conns = open_idle(&mut scheduler, route, 4, at(0));
+    assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[3]));
+    assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[2]));
+    scheduler.set_limits(limits(1), at(2));
+    assert_eq!(closes(&mut scheduler), [(conns[0], CloseReason::Shrunk), (conns[1], CloseReason::Shrunk)]);
+    keep(&mut scheduler, conns[3], at(3));
+    assert_eq!(closes(&mut scheduler), [(conns[3], CloseReason::Shrunk)], "as it comes back");
+    keep(&mut scheduler, conns[2], at(4));
+    assert_eq!(decisions(&mut scheduler), [], "one may stay");
+}
+
+#[test]
+fn a_class_cap_holds_and_its_routes_share_inside_it() {
+    let mut scheduler = scheduler(4);
+    scheduler.set_class(ClassId(7), ClassLimits { cap: Some(2) }, at(0));
+    let in_class = RouteLimits { class: ClassId(7), ..plain() };
+    let (rich, poor) = (scheduler.add_route(in_class.clone(), at(0)), scheduler.add_route(in_class, at(0)));
+    let conns = open_idle(&mut scheduler, rich, 2, at(0));
+    queued(ask(&mut scheduler, poor, at(1)));
+    assert_eq!(closes(&mut scheduler), [(conns[0], CloseReason::Reclaimed)], "from inside, though the budget has room");
+    let outside = scheduler.add_route(plain(), at(1));
+    open_one(&mut scheduler, outside, at(1));
+    scheduler.handle_closed(conns[0], at(2));
+    assert!(matches!(decisions(&mut scheduler)[..], [Decision::Open { route, .. }] if route == poor));
+}
+
+#[test]
+fn a_removed_route_tells_its_waiters_and_lets_its_connections_finish() {
+    let mut scheduler = scheduler(1);
+    let route = scheduler.add_route(plain(), at(0));
+    let conn = open_one(&mut scheduler, route, at(0));
+    let ticket = queued(ask(&mut scheduler, route, at(1)));
+    scheduler.remove_route(route, at(2));
+    assert_eq!(decisions(&mut scheduler), [Decision::Expire { ticket, reason: ExpireReason::RouteGone }]);
+    assert_eq!(ask(&mut scheduler, route, at(2)), Attach::Refused(Refusal::UnknownRoute));
+    keep(&mut scheduler, conn, at(3));
+    assert_eq!(closes(&mut scheduler), [(conn, CloseReason::Shrunk)]);
+    scheduler.handle_closed(conn, at(4));
+    assert_eq!(scheduler.held(), 0);
+    let next = scheduler.add_route(plain(), at(5));
+    assert_ne!(next, route, "a stale id does not find the next tenant");
+}
+
+#[test]
+fn reconnect_closes_idle_now_and_the_rest_as_it_comes_back() {
+    let mut scheduler = scheduler(2);
+    let route = scheduler.add_route(plain(), at(0));
+    let conns = open_idle(&mut scheduler, route, 2, at(0));
+    assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[1]));
+    scheduler.reconnect(at(2));
+    assert_eq!(closes(&mut scheduler), [(conns[0], CloseReason::Reconnect)]);
+    keep(&mut scheduler, conns[1], at(3));
+    assert_eq!(closes(&mut scheduler), [(conns[1], CloseReason::Reconnect)]);
+}
+
+#[test]
+fn a_pause_queues_everybody_and_resume_serves_them_in_order() {
+    let mut scheduler = scheduler(1);
+    let route = scheduler.add_route(plain(), at(0));
+    let conn = open_idle(&mut scheduler, route, 1, at(0))[0];
+    scheduler.pause(at(1));
+    let first = queued(ask(&mut scheduler, route, at(2)));
+    queued(ask(&mut scheduler, route, at(3)));
+    assert_eq!(decisions(&mut scheduler), []);
+    scheduler.resume(at(4));
+    assert_eq!(decisions(&mut scheduler), [Decision::Grant { ticket: first, conn }]);
+}
+
+#[test]
+fn a_drain_ends_with_nothing_held() {
+    let mut scheduler = scheduler(2);
+    let route = scheduler.add_route(plain(), at(0));
+    let conns = open_idle(&mut scheduler, route, 2, at(0));
+    assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[1]));
+    scheduler.drain(at(2));
+    assert_eq!(ask(&mut scheduler, route, at(2)), Attach::Refused(Refusal::Closing));
+    keep(&mut scheduler, conns[1], at(3));
+    assert_eq!(closes(&mut scheduler), [(conns[0], CloseReason::Draining), (conns[1], CloseReason::Draining)]);
+    for conn in conns {
+        scheduler.handle_closed(conn, at(4));
+    }
+    assert_eq!((scheduler.held(), scheduler.next_time()), (0, None));
+}
+
+#[test]
+fn stale_reports_change_nothing_and_are_counted() {
+    let mut scheduler = scheduler(1);
+    let route = scheduler.add_route(plain(), at(0));
+    let conn = open_one(&mut scheduler, route, at(0));
+    scheduler.detach(conn, Detach::Discard, at(1));
+    scheduler.detach(conn, Detach::Discard, at(1));
+    scheduler.handle_closed(conn, at(2));
+    scheduler.handle_closed(conn, at(2));
+    scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(2));
+    assert!(!scheduler.take_idle(conn, at(3)));
+    assert_eq!(scheduler.faults().stale_reports, 3);
+    assert_eq!(scheduler.held(), 0);
 }

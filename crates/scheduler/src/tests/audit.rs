@@ -84,11 +84,13 @@ fn idle_is_watched(scheduler: &Scheduler) {
     }
 }
 
-/// I2: what can be given is given within the event that makes it possible.
+/// I2: what can be given is given within the event that makes it possible. Only a reclaim may come later, when another
+/// attempt is due anyway: lending the connection in front shows the next one, which may have been kept long enough.
 fn nothing_left_to_give(scheduler: &mut Scheduler, now: Time) {
-    let before = scheduler.decisions.len();
+    let (before, retry) = (scheduler.decisions.len(), scheduler.retry_at);
     scheduler.fill(now);
-    let late: Vec<&Decision> = scheduler.decisions.iter().skip(before).collect();
-    let unneeded = |decision: &&Decision| matches!(decision, Decision::Close { reason: CloseReason::Reclaimed, .. });
-    assert!(late.iter().all(|decision| !unneeded(decision)) && late.is_empty(), "given late: {late:?}");
+    for late in scheduler.decisions.iter().skip(before) {
+        let reclaim = matches!(late, Decision::Close { reason: CloseReason::Reclaimed, .. });
+        assert!(reclaim && retry.is_some(), "given late: {late:?}");
+    }
 }

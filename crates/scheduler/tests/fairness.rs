@@ -1,0 +1,140 @@
+//! Fairness, asserted: the simulated situations of `sim/`, in virtual time, so the figures are exact.
+
+#[path = "../sim/mod.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub, reason = "shared with examples/fairness.rs")]
+mod sim;
+
+use std::time::Duration;
+
+use sim::Report;
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Runs the situation of this name; nothing the scheduler promises may have been broken in it.
+fn run(name: &str) -> Report {
+    let scenario = sim::all().into_iter().find(|scenario| scenario.name == name).expect("a known situation");
+    let report = sim::run(&scenario);
+    assert!(report.faults.is_clean(), "{:?}", report.faults);
+    report
+}
+
+/// The slots that the route of this name used on average.
+fn slots(report: &Report, name: &str) -> f64 {
+    let service: Duration = report.named(name).map(|route| route.service).sum();
+    service.as_secs_f64() / report.measured.as_secs_f64()
+}
+
+fn longest_wait(report: &Report, name: &str) -> Duration {
+    report.named(name).map(|route| route.wait(1.0)).max().expect("a known route")
+}
+
+#[test]
+fn equal_users_get_equal_service_for_next_to_nothing() {
+    let report = run("8 equal users");
+    assert!(report.jain() >= 0.99, "Jain {}", report.jain());
+    assert!(report.smallest_share() >= 0.97, "least {}", report.smallest_share());
+    assert!(report.of_shared() >= 0.98, "{} of one shared pool", report.of_shared());
+    assert!(report.opens_per_second() <= 4.0, "{} reconnects per second", report.opens_per_second());
+}
+
+#[test]
+fn service_follows_weights() {
+    let report = run("weights 1:3:9");
+    assert!(report.jain() >= 0.99, "Jain {}", report.jain());
+    assert!(report.smallest_share() >= 0.95, "least {}", report.smallest_share());
+    assert!(report.of_shared() >= 0.98);
+    assert!(report.opens_per_second() <= 4.0);
+}
+
+#[test]
+fn a_light_user_beside_a_heavy_one_does_not_wait() {
+    let report = run("heavy, light 2 clients busy");
+    assert!(longest_wait(&report, "light") < ms(1), "it keeps what it needs");
+    assert!(slots(&report, "heavy") >= 17.9, "and the heavy one has the rest");
+    assert!(report.opens_per_second() <= 0.5);
+}
+
+#[test]
+fn a_light_user_who_thinks_neither_waits_nor_thrashes() {
+    let report = run("heavy, light 2 clients think 20 ms");
+    let light = report.named("light").next().expect("it is there");
+    assert!(light.wait(0.99) < ms(10), "{:?}", light.wait(0.99));
+    assert!(slots(&report, "heavy") >= 18.0, "the heavy one keeps 90 %: {}", slots(&report, "heavy"));
+    // Two reconnects per transaction would be about 160 per second.
+    assert!(report.opens_per_second() <= 15.0, "{}", report.opens_per_second());
+}
+
+#[test]
+fn a_rare_guest_is_served_at_once_and_costs_little() {
+    let report = run("heavy, light 1 client thinks 2 s");
+    assert!(longest_wait(&report, "light") < ms(10), "{:?}", longest_wait(&report, "light"));
+    assert!(report.of_shared() >= 0.98);
+    assert!(report.opens_per_second() <= 2.0);
+}
+
+#[test]
+fn a_burst_gets_its_share_and_gives_it_back() {
+    let report = run("heavy, bursty 0.3 s of 1 s");
+    assert!(longest_wait(&report, "bursty") < ms(40), "{:?}", longest_wait(&report, "bursty"));
+    assert!(report.wasted_share() <= 0.06, "{}", report.wasted_share());
+}
+
+#[test]
+fn long_leases_do_not_buy_more_slot_time_than_short_ones() {
+    let report = run("long beside short leases");
+    assert!(report.jain() >= 0.99);
+    assert!(report.smallest_share() >= 0.97);
+}
+
+#[test]
+fn quiet_tenants_do_not_shrink_the_busy_ones() {
+    let report = run("200 quiet tenants, 2 busy");
+    assert!(longest_wait(&report, "tenant") < ms(15), "{:?}", longest_wait(&report, "tenant"));
+    assert!(slots(&report, "busy") >= 33.0, "of 40: {}", slots(&report, "busy"));
+    assert!(report.jain() >= 0.99);
+}
+
+#[test]
+fn more_busy_users_than_slots_take_turns() {
+    let report = run("60 busy users, 20 slots");
+    assert!(report.jain() >= 0.99);
+    assert!(report.smallest_share() >= 0.95);
+    assert!(longest_wait(&report, "user") < ms(500), "{:?}", longest_wait(&report, "user"));
+    assert!(report.of_shared() >= 0.9, "{} of one shared pool", report.of_shared());
+}
+
+#[test]
+fn a_server_that_refuses_is_used_up_to_what_it_accepts() {
+    let report = run("server refuses beyond 15 of 20");
+    assert!(report.jain() >= 0.99);
+    assert!(slots(&report, "user") >= 14.9, "of 15: {}", slots(&report, "user"));
+    assert!(report.opens_per_second() <= 3.0, "probes are rare: {}", report.opens_per_second());
+}
+
+#[test]
+fn requests_given_up_leave_no_trace() {
+    let report = run("30 % of requests given up");
+    assert!(report.routes.iter().all(|route| route.cancelled > 1_000));
+    assert!(report.jain() >= 0.99);
+    assert!(report.wasted_share() <= 0.001, "{}", report.wasted_share());
+}
+
+#[test]
+fn a_budget_may_change_under_load() {
+    let report = run("budget 20, 8, 24 under load");
+    assert!(report.jain() >= 0.99);
+    assert!(report.wasted_share() <= 0.001, "{}", report.wasted_share());
+    assert_eq!(report.held, 24);
+}
+
+/// HikariCP's spike test: it ends with 5 or 6 connections there, with 40 and more in pools that connect per request.
+#[test]
+fn a_spike_is_served_by_what_comes_first_a_connect_or_a_release() {
+    let report = sim::run(&sim::spike());
+    assert_eq!(report.served(), 50);
+    assert!(longest_wait(&report, "spike") <= ms(18), "the last of ten rounds on five connections");
+    assert_eq!(report.held, 6);
+    assert!(report.faults.is_clean());
+}
