@@ -141,6 +141,12 @@ impl Pgbench {
         self
     }
 
+    /// How many clients there will be.
+    #[must_use]
+    pub fn client_count(&self) -> u32 {
+        self.clients
+    }
+
     /// What to run.
     #[must_use]
     pub fn script(mut self, script: Script) -> Self {
@@ -155,7 +161,7 @@ impl Pgbench {
         self
     }
 
-    /// How long, in whole seconds.
+    /// How long, in whole seconds; logging in is part of it.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
         self.duration = duration;

@@ -186,5 +186,5 @@ const USER: &str = "app";
 const DATABASE: &str = "bench";
 const BUDGET: u32 = 16;
 const SCALE: u32 = 10;
-const IDLE_CLIENTS: u32 = 4000;
+const IDLE_CLIENTS: u32 = 2000;
 const MIB: f64 = 1024.0 * 1024.0;
