@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use testkit::{Evenkeel, Options};
 
 use crate::bench::build_evenkeel;
 use crate::load::{Load, Plan};
 use crate::report::{Table, ms, whole};
-use crate::scene::{CONSOLE, OPERATOR, PASSWORD, Row, Scene, console};
+use crate::scene::{CONSOLE, OPERATOR, PASSWORD, Scene, console};
 use crate::setup;
 
 /// When the demo ends.
@@ -67,7 +67,7 @@ fn table(evenkeel: &Evenkeel, loads: &[Load], from: Instant) -> Result<String> {
     let routes = console(evenkeel, "SHOW ROUTES")?;
     let sights: Vec<_> = loads.iter().map(|load| load.since(from)).collect();
     let total: f64 = sights.iter().map(crate::load::Sight::per_second).sum();
-    let head = [
+    let mut table = Table::new([
         "route",
         "clients",
         "each",
@@ -75,22 +75,24 @@ fn table(evenkeel: &Evenkeel, loads: &[Load], from: Instant) -> Result<String> {
         "per second",
         "share %",
         "held",
-        "answer p50 ms",
-        "p99 ms",
+        "wait p50 ms",
+        "wait p99 ms",
+        "answer p99 ms",
         "errors",
-    ];
-    let mut table = Table::new(head);
+    ]);
     for (crowd, sight) in CROWDS.iter().zip(&sights) {
         let route = routes.iter().find(|row| row.cell("user") == crowd.user && row.cell("database") == crowd.database);
+        let route = route.with_context(|| format!("SHOW ROUTES has no {}@{}", crowd.user, crowd.database))?;
         table.row([
             format!("{}@{}", crowd.user, crowd.database),
             crowd.clients.to_string(),
             crowd.text(),
-            whole(f64::from(u32::try_from(sight.queries)?)),
+            sight.queries.to_string(),
             whole(sight.per_second()),
             format!("{:.1}", 100.0 * sight.per_second() / total),
-            route.map_or("", |row: &Row| row.cell("held")).to_owned(),
-            ms(sight.latencies.quantile(0.5)),
+            route.cell("held").to_owned(),
+            ms(micros(route.cell("wait_p50_us"))),
+            ms(micros(route.cell("wait_p99_us"))),
             ms(sight.latencies.quantile(0.99)),
             sight.errors.to_string(),
         ]);
@@ -99,6 +101,10 @@ fn table(evenkeel: &Evenkeel, loads: &[Load], from: Instant) -> Result<String> {
         }
     }
     Ok(table.markdown())
+}
+
+fn micros(cell: &str) -> Duration {
+    Duration::from_micros(cell.parse().unwrap_or_default())
 }
 
 fn addresses(evenkeel: &Evenkeel) {
