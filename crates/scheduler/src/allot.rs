@@ -9,8 +9,7 @@
 //!   ends in weighted max-min fairness, the same point that "below its share" aims at, but without summing up what
 //!   everybody else could use;
 //! - **turns**: the taker holds nothing and the giver more than its share, which is then a fraction: there are more
-//!   active routes than slots. The least served goes first; among equals
-//!   that is who has waited longest;
+//!   active routes than slots. The least served goes first; among equals that is who has waited longest;
 //! - **remainders**: shares are not whole numbers, so somebody holds one more than others. That one goes round, slowly:
 //!   when the taker has fallen behind by much more than a reconnect costs;
 //! - the giver's connection has been idle for `reclaim_after`.
@@ -20,7 +19,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use crate::class::{Claim, Class, Level, Rank};
+use crate::class::{Claim, Class, Level, Title};
 use crate::pace::{Ceiling, nanos};
 use crate::route::Counted;
 use crate::scheduler::{Mode, Scheduler};
@@ -58,11 +57,16 @@ impl Scheduler {
                 sums.hungry += 1;
             }
             let since = *route.hungry_since.get_or_insert(now);
-            class.poorest.set(index, Claim::of(route, since));
+            class.poorest.set(index, Claim::by_weight(route, since));
+            match Claim::by_guarantee(route, since) {
+                Some(claim) => class.owed.set(index, claim),
+                None => class.owed.remove(index),
+            }
             class.lagging.set(index, (route.clock, since));
         } else if route.hungry_since.take().is_some() {
             sums.hungry -= 1;
             class.poorest.remove(index);
+            class.owed.remove(index);
             class.lagging.remove(index);
         }
         if class.richest.contains(index) {
@@ -97,25 +101,28 @@ impl Scheduler {
     /// Gives out one slot, or sets one moving. False if there is nothing to do.
     fn give_slot(&mut self, now: Time) -> bool {
         if self.sums.hungry > 0 {
-            if let Some((claim, taker)) = self.strongest(Class::has_room) {
-                if self.slot_is_free_for(claim.rank, taker) || self.may_probe(now) {
+            let claimants = self.claimants(|_, class| class.has_room());
+            for (title, taker) in claimants.into_iter().flatten() {
+                if self.slot_is_free_for(title, taker) || self.may_probe(now) {
                     self.open(taker, now);
                     return true;
                 }
-                return self.reclaim_for(taker, claim, None, now);
-            }
-            // Only routes of full classes are hungry: a slot from inside the class is as good to them as a free one.
-            for index in 0..self.classes.len() {
-                let class = &self.classes[index].1;
-                if let Some((claim, taker)) = class.poorest.peek()
-                    && self.reclaim_for(taker, claim, Some(index), now)
-                {
+                if self.reclaim_for(title, taker, None, now) {
                     return true;
+                }
+            }
+            // To the routes of a full class a slot from inside it is as good as a free one.
+            for index in 0..self.classes.len() {
+                let claimants = self.claimants(|other, class| other == index && !class.has_room());
+                for (title, taker) in claimants.into_iter().flatten() {
+                    if self.reclaim_for(title, taker, Some(index), now) {
+                        return true;
+                    }
                 }
             }
         }
         if let Some(route) = self.lacking_route()
-            && self.slot_is_free_for(Rank::Ordinary, route)
+            && self.slot_is_free_for(Title::Weight, route)
         {
             self.open(route, now);
             return true;
@@ -126,18 +133,18 @@ impl Scheduler {
     /// Whether one more connect may start now, a slot supposed.
     pub(crate) fn may_connect(&self, now: Time) -> bool {
         // While the server does not answer, one at a time tries.
-        let at_once = if self.backoff.failing() { 1 } else { self.limits.connect_concurrency };
+        let at_once = if self.backoff.failing() { 1 } else { self.limits.connect_concurrency.max(1) };
         self.sums.connecting + self.sums.promised < at_once && self.backoff.until() <= now
     }
 
     /// Whether the budget has a slot that is not kept for other routes' guarantees.
-    pub(crate) fn slot_is_free_for(&self, rank: Rank, route: u32) -> bool {
+    pub(crate) fn slot_is_free_for(&self, title: Title, route: u32) -> bool {
         let budget = self.effective_budget();
         let free = u64::from(budget.saturating_sub(self.sums.permits));
-        let withheld = match rank {
-            Rank::BelowGuarantee => 0,
+        let withheld = match title {
+            Title::Guarantee => 0,
             // Guarantees that exceed the budget must not lock everybody else out: one slot stays common.
-            Rank::Ordinary => (self.sums.guarantee_gap - u64::from(self.routes[route].counted.guarantee_gap))
+            Title::Weight => (self.sums.guarantee_gap - u64::from(self.routes[route].counted.guarantee_gap))
                 .min(u64::from(budget.saturating_sub(1))),
         };
         free > withheld
@@ -156,7 +163,7 @@ impl Scheduler {
     }
 
     /// Chooses an idle connection to give up for `taker` and sets its slot moving; `within`: only from that class.
-    fn reclaim_for(&mut self, taker: u32, claim: Claim, within: Option<usize>, now: Time) -> bool {
+    fn reclaim_for(&mut self, title: Title, taker: u32, within: Option<usize>, now: Time) -> bool {
         let classes = match within {
             Some(class) => class..class + 1,
             None => 0..self.classes.len(),
@@ -165,7 +172,7 @@ impl Scheduler {
         if let Some((_, giver)) = richest
             && let Some(conn) = self.routes[giver].idle.front()
             && let Some(ready) =
-                self.gives_from(giver, self.routes[giver].held() - 1, taker, claim, self.conns[conn].since)
+                self.gives_from(giver, self.routes[giver].held() - 1, title, taker, self.conns[conn].since)
         {
             if ready <= now {
                 self.move_idle(conn, taker, now);
@@ -204,25 +211,23 @@ impl Scheduler {
             return None;
         }
         let own_class = self.routes[own].class as usize;
-        let eligible = || {
-            let classes = self.classes.iter().enumerate();
-            classes.filter(|(index, (_, class))| *index == own_class || class.has_room()).map(|(_, (_, class))| class)
-        };
-        if let Some((claim, taker)) = eligible().filter_map(|class| class.poorest.peek()).min()
-            && taker != own
-            && self.gives_from(own, after, taker, claim, since).is_some_and(|ready| ready <= now)
-        {
-            return Some(taker);
+        // In its own class, the connection makes the room.
+        let eligible = |index: usize, class: &Class| index == own_class || class.has_room();
+        for (title, taker) in self.claimants(eligible).into_iter().flatten() {
+            let ready = self.gives_from(own, after, title, taker, since);
+            if taker != own && ready.is_some_and(|ready| ready <= now) {
+                return Some(taker);
+            }
         }
-        let (_, taker) = eligible().filter_map(|class| class.lagging.peek()).min()?;
+        let (_, taker) = self.first(eligible, |class| class.lagging.peek())?;
         (taker != own && self.rotates(own, after, taker) && since.after(self.keep_time()) <= now).then_some(taker)
     }
 
     /// From when on `giver`, which would keep `after` connections, gives one that it has had since `since` to `taker`.
-    fn gives_from(&self, giver: u32, after: u32, taker: u32, claim: Claim, since: Time) -> Option<Time> {
+    fn gives_from(&self, giver: u32, after: u32, title: Title, taker: u32, since: Time) -> Option<Time> {
         let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
         let above_share = self.is_above_share(giver, after + 1);
-        if claim.rank == Rank::BelowGuarantee && above_share {
+        if title == Title::Guarantee && above_share {
             return Some(since);
         }
         if u64::from(after) * taking.weight() >= u64::from(taking.expected() + 1) * giving.weight() {
@@ -262,15 +267,28 @@ impl Scheduler {
         nanos(self.keep_time().saturating_mul(LAG_KEEPS).max(LAG_MIN))
     }
 
-    /// The strongest claim in the classes that pass.
-    pub(crate) fn strongest(&self, passes: impl Fn(&Class) -> bool) -> Option<(Claim, u32)> {
-        self.classes.iter().filter(|(_, class)| passes(class)).filter_map(|(_, class)| class.poorest.peek()).min()
+    /// Who asks most strongly among the classes that pass: by guarantee, then by weight.
+    ///
+    /// Both, because whoever could serve the one is not always somebody who could serve the other.
+    pub(crate) fn claimants(&self, passes: impl Fn(usize, &Class) -> bool) -> [Option<(Title, u32)>; 2] {
+        let owed = self.first(&passes, |class| class.owed.peek());
+        let poorest = self.first(&passes, |class| class.poorest.peek());
+        [owed.map(|(_, route)| (Title::Guarantee, route)), poorest.map(|(_, route)| (Title::Weight, route))]
+    }
+
+    /// The least of what the classes that pass put first.
+    fn first<K: Ord>(
+        &self,
+        passes: impl Fn(usize, &Class) -> bool,
+        peek: impl Fn(&Class) -> Option<(K, u32)>,
+    ) -> Option<(K, u32)> {
+        let classes = self.classes.iter().enumerate();
+        classes.filter(|(index, (_, class))| passes(*index, class)).filter_map(|(_, (_, class))| peek(class)).min()
     }
 
     /// The first route in a class with room that lacks idle connections.
     fn lacking_route(&self) -> Option<u32> {
-        let classes = self.classes.iter().filter(|(_, class)| class.has_room());
-        classes.filter_map(|(_, class)| class.lacking.peek()).min().map(|(_, route)| route)
+        self.first(|_, class| class.has_room(), |class| class.lacking.peek()).map(|(_, route)| route)
     }
 
     /// Enters a route among those that have an idle connection to give.

@@ -14,7 +14,9 @@ pub(crate) struct Class {
     pub(crate) permits: u32,
     /// Those of them whose connections are closing.
     pub(crate) closing: u32,
-    /// The hungry routes, the strongest claim first.
+    /// The hungry routes below their guarantee, the strongest claim first.
+    pub(crate) owed: Heap<Claim>,
+    /// All hungry routes, the strongest claim by weight first.
     pub(crate) poorest: Heap<Claim>,
     /// The hungry routes, the least served first: (clock, hungry since).
     pub(crate) lagging: Heap<(u64, Time)>,
@@ -32,6 +34,7 @@ impl Class {
             limits,
             permits: 0,
             closing: 0,
+            owed: Heap::new(),
             poorest: Heap::new(),
             lagging: Heap::new(),
             richest: Heap::new(),
@@ -54,6 +57,7 @@ impl Class {
     pub(crate) fn forget(&mut self, route: u32, permits: u32, closing: u32) {
         self.permits -= permits;
         self.closing -= closing;
+        self.owed.remove(route);
         self.poorest.remove(route);
         self.lagging.remove(route);
         self.richest.remove(route);
@@ -65,33 +69,38 @@ impl Class {
 /// How strongly a hungry route asks for its next connection: the least goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claim {
-    pub(crate) rank: Rank,
-    /// What it would hold with one more: per guaranteed connection, or per weight.
+    /// What it would hold with one more, per weight (or what it holds of its guarantee, where that is the claim).
     level: Level,
     /// Its clock, if it holds nothing: where there are turns to take, the least served takes the next.
     turn: u64,
     /// Since when it has been hungry: among equals the longest wait goes first.
-    pub(crate) since: Time,
+    since: Time,
 }
 
 impl Claim {
-    pub(crate) fn of(route: &Route, since: Time) -> Self {
-        let (expected, guarantee) = (route.expected(), route.limits.guarantee);
-        if expected < guarantee {
-            let level = Level::of(expected, u64::from(guarantee));
-            Self { rank: Rank::BelowGuarantee, level, turn: 0, since }
-        } else if expected == 0 {
-            Self { rank: Rank::Ordinary, level: Level(0), turn: route.clock, since }
-        } else {
-            Self { rank: Rank::Ordinary, level: Level::of(expected + 1, route.weight()), turn: 0, since }
+    /// The claim that every hungry route has.
+    pub(crate) fn by_weight(route: &Route, since: Time) -> Self {
+        match route.expected() {
+            0 => Self { level: Level(0), turn: route.clock, since },
+            expected => Self { level: Level::of(expected + 1, route.weight()), turn: 0, since },
         }
+    }
+
+    /// The claim that a hungry route below its guarantee has besides.
+    pub(crate) fn by_guarantee(route: &Route, since: Time) -> Option<Self> {
+        let (expected, guarantee) = (route.expected(), route.limits.guarantee);
+        let level = (expected < guarantee).then(|| Level::of(expected, u64::from(guarantee)))?;
+        Some(Self { level, turn: 0, since })
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rank {
-    BelowGuarantee,
-    Ordinary,
+/// By which claim a route is to get a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Title {
+    /// It is below its guarantee.
+    Guarantee,
+    /// It holds the least per weight.
+    Weight,
 }
 
 /// Connections per weight, exact to 32 binary digits.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::class::Class;
 use crate::pace::nanos;
 use crate::scheduler::Scheduler;
 use crate::types::Time;
@@ -31,10 +30,10 @@ impl Scheduler {
     /// The connection of `giver` is about to stay with it: has somebody with nothing at all waited too long for that?
     pub(crate) fn watch_hunger(&mut self, giver: u32, now: Time) {
         if self.sums.hungry > 0
-            && let Some((claim, taker)) = self.strongest(Class::has_room)
+            && let [_, Some((_, taker))] = self.claimants(|_, class| class.has_room())
             && taker != giver
             && self.routes[taker].expected() == 0
-            && now.since(claim.since) > self.patience(taker)
+            && self.routes[taker].hungry_since.is_some_and(|since| now.since(since) > self.patience(taker))
             && now.since(self.disturbed_at) > self.patience(taker)
             && self.may_connect(now)
         {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::class::{Class, Rank};
+use crate::class::Title;
 use crate::conn::{Conn, ConnState};
 use crate::list::Links;
 use crate::route::Life;
@@ -49,7 +49,7 @@ impl Scheduler {
                 self.backoff.succeeded();
                 self.routes[route].refused.failed(began, now, &mut self.rng);
                 self.refusals.set(route, self.routes[route].refused.until());
-                self.expire_all(route, ExpireReason::LoginRefused);
+                self.expire_all(route, ExpireReason::LoginRefused, now);
             }
         }
         self.settle(route, now);
@@ -103,13 +103,13 @@ impl Scheduler {
         self.routes[heir].promised -= 1;
         self.sums.promised -= 1;
         self.settle(heir, now);
-        let due = self.strongest(Class::has_room).is_some_and(|(claim, _)| claim.rank == Rank::BelowGuarantee);
-        if !due
+        let [owed, _] = self.claimants(|_, class| class.has_room());
+        if owed.is_none()
             && self.mode == Mode::Running
             && self.routes[heir].hungry_since.is_some()
             && self.class_mut(heir).has_room()
             && self.may_connect(now)
-            && self.slot_is_free_for(Rank::Ordinary, heir)
+            && self.slot_is_free_for(Title::Weight, heir)
         {
             self.open(heir, now);
         }
@@ -177,9 +177,8 @@ impl Scheduler {
             return None;
         }
         let own = self.routes[route].class as usize;
-        let own_class = std::iter::once(&self.classes[own].1);
-        let with_room = self.classes.iter().map(|(_, class)| class).filter(|class| class.has_room());
-        own_class.chain(with_room).filter_map(|class| class.poorest.peek()).min().map(|(_, heir)| heir)
+        let claimants = self.claimants(|index, class| index == own || class.has_room());
+        claimants.into_iter().flatten().next().map(|(_, heir)| heir)
     }
 
     /// Takes a connection off the books.

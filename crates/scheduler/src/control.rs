@@ -75,7 +75,7 @@ impl Scheduler {
     pub fn remove_route(&mut self, route: RouteId, now: Time) {
         let Some(index) = self.live(route) else { return self.faults.stale_reports += 1 };
         self.routes[index].life = Life::Leaving;
-        self.expire_all(index, ExpireReason::RouteGone);
+        self.expire_all(index, ExpireReason::RouteGone, now);
         self.close_idle(CloseReason::Shrunk, |scheduler, conn| scheduler.conns[conn].route == index, now);
         self.settle(index, now);
         self.drop_if_gone(index);
@@ -103,12 +103,11 @@ impl Scheduler {
         }
         self.mode = Mode::Running;
         self.disturbed_at = now;
-        let idle: Vec<(u32, Time)> = self.idle_indices().map(|conn| (conn, self.conns[conn].rested_since())).collect();
-        for (conn, since) in idle {
-            let still_idle = matches!(self.conns[conn].state, ConnState::Idle { .. });
-            if still_idle && !self.routes[self.conns[conn].route].queue.is_empty() {
+        let idle: Vec<u32> = self.idle_indices().collect();
+        for conn in idle {
+            if let Some(waiter) = self.next_waiter(self.conns[conn].route, now) {
                 self.leave_idle(conn);
-                self.place(conn, since, now);
+                self.grant(waiter, conn, now);
             }
         }
         self.fill(now);
@@ -119,18 +118,16 @@ impl Scheduler {
     pub fn drain(&mut self, now: Time) {
         self.mode = Mode::Draining;
         while let Some((_, waiter)) = self.deadlines.peek() {
-            let route = self.waiters[waiter].route;
-            self.expire(waiter, ExpireReason::Draining);
-            self.settle(route, now);
+            self.expire(waiter, ExpireReason::Draining, now);
         }
         self.close_idle(CloseReason::Draining, |_, _| true, now);
         self.retry_at = None;
     }
 
-    /// Tells every waiter of a route. The caller settles the route.
-    pub(crate) fn expire_all(&mut self, route: u32, reason: ExpireReason) {
+    /// Tells every waiter of a route.
+    pub(crate) fn expire_all(&mut self, route: u32, reason: ExpireReason, now: Time) {
         while let Some(waiter) = self.routes[route].queue.front() {
-            self.expire(waiter, reason);
+            self.expire(waiter, reason, now);
         }
     }
 

@@ -90,6 +90,7 @@ impl Scheduler {
     /// its own, rest. It is in no list and no count of its route when this is called.
     pub(crate) fn place(&mut self, conn: u32, idle_since: Time, now: Time) {
         let route = self.conns[conn].route;
+        let had_waiters = !self.routes[route].queue.is_empty();
         if let Some(reason) = self.must_close(conn, now) {
             self.close(conn, reason, None, now);
             return self.fill(now);
@@ -112,6 +113,10 @@ impl Scheduler {
             return;
         }
         self.rest(conn, idle_since);
+        if had_waiters {
+            // They have expired just now, while this connection was in no count.
+            self.settle(route, now);
+        }
         if self.sums.hungry > 0 {
             self.fill(now);
         }
@@ -141,18 +146,18 @@ impl Scheduler {
     }
 
     /// The first waiter of the route who still has time; those who have not are expired.
-    fn next_waiter(&mut self, route: u32, now: Time) -> Option<u32> {
+    pub(crate) fn next_waiter(&mut self, route: u32, now: Time) -> Option<u32> {
         while let Some(waiter) = self.routes[route].queue.front() {
             if self.waiters[waiter].request.deadline > now {
                 return Some(waiter);
             }
-            self.expire(waiter, ExpireReason::Deadline);
+            self.expire(waiter, ExpireReason::Deadline, now);
         }
         None
     }
 
     /// Ends a wait with a connection.
-    fn grant(&mut self, waiter: u32, conn: u32, now: Time) {
+    pub(crate) fn grant(&mut self, waiter: u32, conn: u32, now: Time) {
         let ticket = Ticket { index: waiter, generation: self.waiters.generation(waiter) };
         let route = self.conns[conn].route;
         if let Some(waiter) = self.end_wait(waiter) {
@@ -165,11 +170,12 @@ impl Scheduler {
         self.settle(route, now);
     }
 
-    /// Ends a wait without one. The caller settles the route.
-    pub(crate) fn expire(&mut self, waiter: u32, reason: ExpireReason) {
+    /// Ends a wait without one.
+    pub(crate) fn expire(&mut self, waiter: u32, reason: ExpireReason, now: Time) {
         let ticket = Ticket { index: waiter, generation: self.waiters.generation(waiter) };
-        if self.end_wait(waiter).is_some() {
+        if let Some(waiter) = self.end_wait(waiter) {
             self.decisions.push_back(Decision::Expire { ticket, reason });
+            self.settle(waiter.route, now);
         }
     }
 

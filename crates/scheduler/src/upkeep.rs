@@ -20,9 +20,7 @@ impl Scheduler {
         while let Some((deadline, waiter)) = self.deadlines.peek()
             && deadline <= now
         {
-            let route = self.waiters[waiter].route;
-            self.expire(waiter, ExpireReason::Deadline);
-            self.settle(route, now);
+            self.expire(waiter, ExpireReason::Deadline, now);
         }
         while let Some((at, route)) = self.refusals.peek()
             && at <= now

@@ -15,20 +15,49 @@ use crate::{
 /// One thing that happens. Numbers choose among what there is, modulo.
 #[derive(Debug, Clone)]
 enum Event {
-    Attach { route: usize, patience_ms: u64, state: u64 },
+    Attach {
+        route: usize,
+        patience_ms: u64,
+        state: u64,
+    },
     Cancel(usize),
-    Detach { conn: usize, keep: bool },
-    Connected { conn: usize, took_ms: u64 },
-    Failed { conn: usize, failure: ConnectFailure },
+    Detach {
+        conn: usize,
+        keep: bool,
+    },
+    Connected {
+        conn: usize,
+        took_ms: u64,
+    },
+    Failed {
+        conn: usize,
+        failure: ConnectFailure,
+    },
     Closed(usize),
     Died(usize),
     Test(usize),
-    Pass { ms: u64 },
-    Budget { budget: u32, connects: u32, reuse: Reuse },
+    Pass {
+        ms: u64,
+    },
+    /// Time passes and nobody tells the scheduler.
+    Oversleep {
+        ms: u64,
+    },
+    Budget {
+        budget: u32,
+        connects: u32,
+        reuse: Reuse,
+    },
     AddRoute(RouteLimits),
-    SetRoute { route: usize, limits: RouteLimits },
+    SetRoute {
+        route: usize,
+        limits: RouteLimits,
+    },
     RemoveRoute(usize),
-    SetClass { class: u32, cap: Option<u32> },
+    SetClass {
+        class: u32,
+        cap: Option<u32>,
+    },
     Recycle(Recycling),
     Reconnect,
     Pause,
@@ -83,6 +112,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any().prop_map(Event::Died),
         3 => any().prop_map(Event::Test),
         20 => prop_oneof![0_u64..30, 0_u64..3_000].prop_map(|ms| Event::Pass { ms }),
+        2 => (0_u64..300).prop_map(|ms| Event::Oversleep { ms }),
         1 => (0_u32..12, 0_u32..8, prop_oneof![Just(Reuse::MostRecent), Just(Reuse::LeastRecent)])
             .prop_map(|(budget, connects, reuse)| Event::Budget { budget, connects, reuse }),
         1 => route_limits().prop_map(Event::AddRoute),
@@ -196,6 +226,7 @@ impl World {
                 self.in_use.push(conn);
             }
             Event::Pass { ms: wait } => self.pass(ms(wait)),
+            Event::Oversleep { ms: wait } => self.now = now.after(ms(wait)),
             other => self.command(other),
         }
     }
