@@ -78,7 +78,7 @@ pub struct Pending<C: Connector> {
 enum Stage<C: Connector> {
     /// There was a connection at hand.
     Granted(Lease<C>),
-    Failed(Box<CheckoutError<C::Error>>),
+    Failed(CheckoutError<C::Error>),
     Waiting {
         shared: Arc<Shared<C>>,
         place: Place,
@@ -93,7 +93,7 @@ impl<C: Connector> Pending<C> {
     }
 
     pub(crate) fn failed(error: CheckoutError<C::Error>) -> Self {
-        Self { stage: Stage::Failed(Box::new(error)) }
+        Self { stage: Stage::Failed(error) }
     }
 
     pub(crate) fn waiting(shared: Arc<Shared<C>>, place: Place) -> Self {
@@ -116,7 +116,7 @@ impl<C: Connector> Future for Pending<C> {
         let waker = cx.waker().clone();
         let (shared, place) = match mem::replace(&mut self.stage, Stage::Done) {
             Stage::Granted(lease) => return Poll::Ready(Ok(lease)),
-            Stage::Failed(error) => return Poll::Ready(Err(*error)),
+            Stage::Failed(error) => return Poll::Ready(Err(error)),
             Stage::Waiting { shared, place } => (shared, place),
             Stage::Done => panic!("a checkout was polled after it was done"),
         };
@@ -132,10 +132,10 @@ impl<C: Connector> Future for Pending<C> {
                 Poll::Ready(Ok(Lease::observed(shared, granted, waited)))
             }
             Look::Settled(waiter, Outcome::Denied(error)) => {
-                if let CheckoutError::Timeout(timeout) = &*error {
+                if let CheckoutError::Timeout(timeout) = &error {
                     shared.observer.on_timeout(waiter.route, timeout.waited);
                 }
-                Poll::Ready(Err(*error))
+                Poll::Ready(Err(error))
             }
             Look::Gone => unreachable!("only this future gives its place up, and it is done then"),
         }
@@ -153,5 +153,35 @@ impl<C: Connector> Drop for Pending<C> {
 impl<C: Connector> fmt::Debug for Pending<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pending").field("waiting", &self.is_waiting()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connector that is never asked for anything.
+    struct Never;
+
+    impl Connector for Never {
+        type Connection = [u64; 1_000];
+        type Route = ();
+        type Error = std::io::Error;
+
+        async fn connect(&self, _: &Arc<()>) -> Result<[u64; 1_000], crate::ConnectError<std::io::Error>> {
+            Ok([0; 1_000])
+        }
+        fn is_reusable(&self, _: &mut [u64; 1_000]) -> bool {
+            false
+        }
+        async fn validate(&self, _: &mut [u64; 1_000]) -> Result<(), std::io::Error> {
+            Ok(())
+        }
+        async fn close(&self, _: [u64; 1_000], _: scheduler::CloseReason) {}
+    }
+
+    #[test]
+    fn a_checkout_under_way_is_small_however_large_a_connection_is() {
+        assert!(size_of::<Pending<Never>>() <= 64, "{}", size_of::<Pending<Never>>());
     }
 }

@@ -13,7 +13,7 @@ use scheduler::{ConnectFailure, Refusal};
 pub enum CheckoutError<E: Error + 'static> {
     /// No connection became free in time. It says nothing about the server's health.
     #[error("{0}")]
-    Timeout(Timeout<E>),
+    Timeout(Box<Timeout<E>>),
     /// The request was not even queued.
     #[error("no connection: {0}")]
     Refused(#[from] Refusal),

@@ -55,6 +55,11 @@ impl<W, T> Places<W, T> {
         Self { slots: Vec::new(), vacant: Vec::new() }
     }
 
+    /// Nobody waits, and no outcome waits for anybody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.vacant.len() == self.slots.len()
+    }
+
     /// Takes a place for a waiter. There are never more than the pool admits waiters.
     pub(crate) fn take(&mut self, waiter: W) -> Place {
         let state = State::Waiting { waiter, waker: None };

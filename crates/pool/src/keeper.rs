@@ -92,8 +92,10 @@ impl<C: Connector> Ledger<C> {
     /// Sets when the keeper looks again, the scheduler's decisions carried out.
     fn set_alarm(&mut self, now: Time, next_round: Time) {
         self.carry_out_decisions(now);
-        let round = self.settings.wants_rounds().then_some(next_round);
-        let next = self.scheduler.next_time().into_iter().chain(round).min().unwrap_or(Time(u64::MAX));
+        let mut next = self.next_look(now);
+        if self.settings.wants_rounds() && self.scheduler.held() > 0 {
+            next = next.min(next_round);
+        }
         self.alarm = next.clamp(now.after(NAP_MIN), now.after(SLEEP_MAX));
     }
 }

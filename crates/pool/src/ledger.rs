@@ -40,7 +40,8 @@ pub(crate) struct Ledger<C: Connector> {
     pub(crate) jobs: VecDeque<Job<C>>,
     /// When the keeper will next look by itself.
     pub(crate) alarm: Time,
-    /// What the present critical section leaves to be done.
+    /// What the present critical section is, and leaves to be done.
+    pace: Pace,
     after: FollowUp,
 }
 
@@ -80,7 +81,7 @@ enum Stage {
 /// What a waiter gets.
 pub(crate) enum Outcome<C: Connector> {
     Granted(Granted<C>),
-    Denied(Box<CheckoutError<C::Error>>),
+    Denied(CheckoutError<C::Error>),
 }
 
 /// A connection in use, on its way to whoever asked for it. Whoever holds it gives it back.
@@ -130,6 +131,15 @@ pub(crate) struct Connected<E> {
     pub(crate) mended: Option<ConnectFault<E>>,
 }
 
+/// Whether a critical section can have brought anything forward that the keeper waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// A connection was lent from idle, or fell idle: if nobody waits, the keeper's regular look is early enough.
+    Routine,
+    /// Anything else.
+    Eventful,
+}
+
 /// What a critical section leaves to be done outside the lock.
 #[derive(Default)]
 pub(crate) struct FollowUp {
@@ -159,27 +169,49 @@ impl<C: Connector> Ledger<C> {
             tickets: Vec::new(),
             jobs: VecDeque::new(),
             alarm: Time(u64::MAX),
+            pace: Pace::Eventful,
             after: FollowUp::default(),
         }
     }
 
-    /// Carries out what the scheduler has decided and says what is left to do outside the lock. Ends every critical
-    /// section.
-    pub(crate) fn carry_out(&mut self, now: Time) -> FollowUp {
-        self.carry_out_decisions(now);
-        if let Some(next) = self.scheduler.next_time()
-            && next.after(ALARM_SLACK) < self.alarm
-        {
+    /// Carries out what the scheduler has decided and says what is left to do outside the lock, if anything. Ends every
+    /// critical section.
+    pub(crate) fn carry_out(&mut self, now: Time) -> Option<FollowUp> {
+        let decided = self.carry_out_decisions(now);
+        let pace = mem::replace(&mut self.pace, Pace::Eventful);
+        if pace == Pace::Eventful || decided || !self.places.is_empty() {
+            self.advance_alarm(now);
+        }
+        let empty = self.life == Life::Draining && self.scheduler.held() == 0;
+        if self.jobs.is_empty() && !empty && self.after.is_nothing() {
+            return None;
+        }
+        Some(FollowUp { jobs: !self.jobs.is_empty(), empty, ..mem::take(&mut self.after) })
+    }
+
+    /// When there is something to look after: what the scheduler asks for, and a regular look while there is anything.
+    pub(crate) fn next_look(&self, now: Time) -> Time {
+        let regular = match self.scheduler.held() {
+            0 => Time(u64::MAX),
+            _ => now.after(self.settings.maintenance_interval),
+        };
+        self.scheduler.next_time().map_or(regular, |next| next.min(regular))
+    }
+
+    fn advance_alarm(&mut self, now: Time) {
+        // Never before now: what is due again at once still leaves the keeper its nap.
+        let next = self.next_look(now).max(now);
+        if next.after(ALARM_SLACK) < self.alarm {
             self.alarm = next;
             self.after.alarm = true;
         }
-        self.after.jobs = !self.jobs.is_empty();
-        self.after.empty = self.life == Life::Draining && self.scheduler.held() == 0;
-        mem::take(&mut self.after)
     }
 
-    pub(crate) fn carry_out_decisions(&mut self, now: Time) {
+    /// True if there were any.
+    pub(crate) fn carry_out_decisions(&mut self, now: Time) -> bool {
+        let mut decided = false;
         while let Some(decision) = self.scheduler.poll_decision() {
+            decided = true;
             match decision {
                 Decision::Grant { ticket, conn } => self.grant(ticket, conn, now),
                 Decision::Open { conn, route } => self.open(conn, route, now),
@@ -187,6 +219,7 @@ impl<C: Connector> Ledger<C> {
                 Decision::Expire { ticket, reason } => self.expire(ticket, reason, now),
             }
         }
+        decided
     }
 
     fn grant(&mut self, ticket: Ticket, conn: ConnId, now: Time) {
@@ -216,16 +249,16 @@ impl<C: Connector> Ledger<C> {
             (ExpireReason::RouteGone | ExpireReason::LoginRefused, _) => CheckoutError::RouteGone,
             (_, _) => {
                 let totals = self.scheduler.totals();
-                CheckoutError::Timeout(Timeout {
+                CheckoutError::Timeout(Box::new(Timeout {
                     waited,
                     queue_position,
                     in_use: totals.in_use,
                     budget: totals.effective_budget,
                     last_connect_error: last_fault.cloned(),
-                })
+                }))
             }
         };
-        self.settle(place, Outcome::Denied(Box::new(error)), now);
+        self.settle(place, Outcome::Denied(error), now);
     }
 
     fn settle(&mut self, place: Place, outcome: Outcome<C>, now: Time) {
@@ -251,6 +284,10 @@ impl<C: Connector> Ledger<C> {
 }
 
 impl FollowUp {
+    fn is_nothing(&self) -> bool {
+        self.waker.is_none() && !self.alarm
+    }
+
     fn wake(&mut self, waker: Waker) {
         match &self.waker {
             None => self.waker = Some(waker),

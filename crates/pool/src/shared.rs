@@ -50,12 +50,13 @@ impl<C: Connector> Shared<C> {
     /// Runs one critical section, then what follows from it.
     pub(crate) fn act<R>(self: &Arc<Self>, starter: Starter, section: impl FnOnce(&mut Ledger<C>, Time) -> R) -> R {
         let now = self.now();
-        let (result, after) = {
-            let mut ledger = self.lock();
-            let result = section(&mut ledger, now);
-            (result, ledger.carry_out(now))
-        };
-        self.follow_up(after, starter);
+        let mut ledger = self.lock();
+        let result = section(&mut ledger, now);
+        let after = ledger.carry_out(now);
+        drop(ledger);
+        if let Some(after) = after {
+            self.follow_up(after, starter);
+        }
         result
     }
 
@@ -78,6 +79,7 @@ impl<C: Connector> Shared<C> {
         self.epoch + time.since(Time::default())
     }
 
+    #[cold]
     fn follow_up(self: &Arc<Self>, after: FollowUp, starter: Starter) {
         if let Some(waker) = after.waker {
             waker.wake();

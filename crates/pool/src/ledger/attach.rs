@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use scheduler::{Attach, ConnId, Detach, Request, RouteId, Time};
 
-use super::{Answer, Granted, Ledger, Outcome, Stage, Then, Waiter};
+use super::{Answer, Granted, Ledger, Outcome, Pace, Stage, Then, Waiter};
 use crate::connector::Connector;
 use crate::handoff::{Left, Place};
 use crate::table::{CallSite, Leak, Phase};
@@ -14,7 +14,10 @@ impl<C: Connector> Ledger<C> {
     pub(crate) fn attach(&mut self, route: RouteId, request: Request, site: CallSite, now: Time) -> Answer<C> {
         let stage = match self.scheduler.attach(route, request, now) {
             Attach::Refused(refusal) => return Answer::Refused(refusal),
-            Attach::Granted(conn) if !self.must_test(conn, now) => return Answer::Granted(self.lend(conn, site, now)),
+            Attach::Granted(conn) if !self.must_test(conn, now) => {
+                self.pace = Pace::Routine;
+                return Answer::Granted(self.lend(conn, site, now));
+            }
             Attach::Granted(conn) => {
                 let place =
                     self.places.take(Waiter { route, since: now, request, site, position: 1, stage: Stage::Tested });
@@ -39,7 +42,7 @@ impl<C: Connector> Ledger<C> {
                 waiter.stage = Stage::Queued(ticket);
                 self.bind(Stage::Queued(ticket), place);
             }
-            Attach::Refused(refusal) => self.settle(place, Outcome::Denied(Box::new(refusal.into())), now),
+            Attach::Refused(refusal) => self.settle(place, Outcome::Denied(refusal.into()), now),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use scheduler::{CloseReason, ConnId, Detach, Time};
 
-use super::{Granted, Job, Ledger, Then, Verdict};
+use super::{Granted, Job, Ledger, Pace, Then, Verdict};
 use crate::connector::Connector;
 use crate::table::{Login, Phase};
 
@@ -25,6 +25,7 @@ impl<C: Connector> Ledger<C> {
                     self.jobs.push_back(Job::Test { conn, connection, then: Then::GiveBack, limit });
                 } else {
                     entry.phase = Phase::Idle { connection };
+                    self.pace = Pace::Routine;
                     self.scheduler.detach(conn, Detach::Keep(state), now);
                 }
             }
