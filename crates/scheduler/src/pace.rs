@@ -62,6 +62,11 @@ impl Backoff {
         self.failures > 0
     }
 
+    /// Failures in a row.
+    pub(crate) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// No attempt before this.
     pub(crate) const fn until(&self) -> Time {
         self.until

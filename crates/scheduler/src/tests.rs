@@ -1,6 +1,7 @@
 //! Attach, detach and the clock, case by case.
 
 mod audit;
+mod containers;
 mod properties;
 
 use std::time::Duration;

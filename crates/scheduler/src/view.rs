@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::route::Route;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Mode, Scheduler};
 use crate::types::{CloseReason, Time};
 
 /// One route's standing.
@@ -93,6 +93,10 @@ pub struct Totals {
     pub moves: u64,
     /// The measured connect time; zero before the first.
     pub connect_time: Duration,
+    /// Whether nothing is granted and opened until it is resumed.
+    pub paused: bool,
+    /// Connects in a row that nobody answered; those under way together count as one. Zero once the server answers.
+    pub unanswered: u32,
 }
 
 impl Totals {
@@ -111,6 +115,8 @@ impl Totals {
             closes: scheduler.counters.closes,
             moves: scheduler.counters.moves,
             connect_time: scheduler.connect_time.get(),
+            paused: scheduler.mode == Mode::Paused,
+            unanswered: scheduler.backoff.failures(),
         }
     }
 }
