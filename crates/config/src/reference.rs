@@ -61,8 +61,9 @@ pub fn page() -> String {
     page
 }
 
-/// Whether a changed key needs a restart; sections and keys as in the file.
-pub(crate) fn needs_restart(schema: &Value, section: &str, key: &str) -> bool {
+/// Whether a changed key needs a restart; sections and keys as in the file, `schema` as [`schema()`] returns it.
+#[must_use]
+pub fn needs_restart(schema: &Value, section: &str, key: &str) -> bool {
     let section = schema.get("properties").and_then(|sections| sections.get(section));
     let keys = section.map(|section| resolve(schema, section)).and_then(|section| section.get("properties"));
     keys.and_then(|keys| keys.get(key)).is_some_and(|key| key.get("x-restart").is_some())
