@@ -12,9 +12,13 @@ use contender::{Bb8, Contender, Deadpool, Evenkeel};
 use scenario::{contended, fairness, spike, storm, uncontended};
 
 fn main() {
-    // One scenario's part of ours alone, for a profiler.
-    if std::env::args().nth(1).as_deref() == Some("profile") {
-        println!("{:.0} ns", uncontended::<Evenkeel>());
+    // Ours alone, for a profiler.
+    if let Some(scenario) = std::env::args().nth(1) {
+        match scenario.as_str() {
+            "uncontended" => println!("{:.0} ns", uncontended::<Evenkeel>()),
+            "contended" => println!("{}", contended::<Evenkeel>()),
+            _ => eprintln!("uncontended or contended?"),
+        }
         return;
     }
     println!("uncontended: one task, checkout and return, best of 7");
