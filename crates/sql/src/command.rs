@@ -131,6 +131,7 @@ mod tests {
             ("deallocate a; select 1", None),
             ("select 1; deallocate a", None),
             ("deallocate 1", None),
+            ("deallocate a /*", None),
             ("", None),
         ] {
             assert_eq!(deallocate_target(text.as_bytes()), target, "{text}");

@@ -44,7 +44,7 @@ pub fn inspect(text: &[u8], standard_conforming_strings: bool) -> Verdict {
 
 /// Whether a PostgreSQL text holds no statement: the server answers it with `EmptyQueryResponse`.
 pub fn is_empty(text: &[u8]) -> bool {
-    // No string can begin before the first token, so how strings are read does not matter.
+    // A string is a statement already, so how far it goes does not matter.
     Lexer::new(text, Dialect::Postgres { standard_conforming_strings: true })
         .all(|token| token.kind == TokenKind::Semicolon)
 }

@@ -57,6 +57,8 @@ pub enum TokenKind {
     Dot,
     /// `=`, alone or as the beginning of a longer operator.
     Equals,
+    /// A string, quoted identifier or comment that never ends: the rest of the text, which every server refuses.
+    Unclosed,
     /// One character of any other operator or punctuation, or one that no rule knows.
     Symbol,
 }
@@ -148,13 +150,17 @@ impl<'a> Lexer<'a> {
     }
 
     /// What begins at `start` and is neither a word nor a comment.
+    ///
+    /// This and the rarer cases below stay out of line: inlined, they double what the loop over words costs.
     #[inline(never)]
     fn other(&self, start: usize, class: Class) -> (TokenKind, usize) {
         let kind = match class {
             Class::Digit => return (TokenKind::Number, self.number_end(start)),
             Class::Dot if self.class(start + 1) == Class::Digit => return (TokenKind::Number, self.number_end(start)),
             Class::Quote => return self.plain_string(start),
-            Class::DoubleQuote => return (TokenKind::QuotedIdentifier, self.quoted_end(start, Quoting::Doubled)),
+            Class::DoubleQuote => {
+                return self.closed(TokenKind::QuotedIdentifier, self.quoted_end(start, Quoting::Doubled));
+            }
             Class::Dollar => return self.dollar(start),
             Class::Dot => TokenKind::Dot,
             Class::Semicolon => TokenKind::Semicolon,
@@ -167,14 +173,9 @@ impl<'a> Lexer<'a> {
         (kind, start + 1)
     }
 
-    /// Where the comment that begins at `start` ends, if one does.
-    #[inline]
-    fn comment_end(&self, start: usize, class: Class) -> Option<usize> {
-        match class {
-            Class::Minus if self.byte(start + 1) == b'-' => Some(self.line_comment_end(start)),
-            Class::Slash if self.byte(start + 1) == b'*' => Some(self.block_comment_end(start)),
-            _ => None,
-        }
+    /// A token that ends with `end`, if it does.
+    fn closed(&self, kind: TokenKind, end: Option<usize>) -> (TokenKind, usize) {
+        end.map_or((TokenKind::Unclosed, self.text.len()), |end| (kind, end))
     }
 
     /// Where the `--` comment that begins at `at` ends: before the line's end.
@@ -185,12 +186,11 @@ impl<'a> Lexer<'a> {
 
     /// Where the `/*` comment that begins at `at` ends; they nest.
     #[inline(never)]
-    fn block_comment_end(&self, at: usize) -> usize {
+    fn block_comment_end(&self, at: usize) -> Option<usize> {
         let mut at = at + 2;
         let mut depth = 1_usize;
         while depth > 0 {
-            let Some(length) = memchr2(b'*', b'/', &self.text[at..]) else { return self.text.len() };
-            at += length;
+            at += memchr2(b'*', b'/', &self.text[at..])?;
             match (self.byte(at), self.byte(at + 1)) {
                 (b'*', b'/') => depth -= 1,
                 (b'/', b'*') => depth += 1,
@@ -201,27 +201,25 @@ impl<'a> Lexer<'a> {
             }
             at += 2;
         }
-        at
+        Some(at)
     }
 
     /// Where the run that opens with the quote at `at` ends, behind its closing quote.
     #[inline(never)]
-    fn quoted_end(&self, at: usize, quoting: Quoting) -> usize {
+    fn quoted_end(&self, at: usize, quoting: Quoting) -> Option<usize> {
         let quote = self.byte(at);
         let mut at = at + 1;
         loop {
-            let found = match quoting {
+            at += match quoting {
                 Quoting::Escaped => memchr2(quote, b'\\', &self.text[at..]),
                 Quoting::Bare | Quoting::Doubled => memchr(quote, &self.text[at..]),
-            };
-            let Some(length) = found else { return self.text.len() };
-            at += length;
+            }?;
             if self.byte(at) == b'\\' {
                 at = (at + 2).min(self.text.len());
             } else if quoting != Quoting::Bare && self.byte(at + 1) == quote {
                 at += 2;
             } else {
-                return at + 1;
+                return Some(at + 1);
             }
         }
     }
@@ -230,12 +228,12 @@ impl<'a> Lexer<'a> {
     ///
     /// A string goes on, under the same rules, after white space that holds a line's end (`quotecontinue` in `scan.l`).
     #[inline(never)]
-    fn string_end(&self, at: usize, quoting: Quoting) -> usize {
-        let mut end = self.quoted_end(at, quoting);
+    fn string_end(&self, at: usize, quoting: Quoting) -> Option<usize> {
+        let mut end = self.quoted_end(at, quoting)?;
         while let Some(next) = self.continuation(end) {
-            end = self.quoted_end(next, quoting);
+            end = self.quoted_end(next, quoting)?;
         }
-        end
+        Some(end)
     }
 
     /// The quote that continues a string which paused at `at`, if one does.
@@ -269,9 +267,8 @@ impl<'a> Lexer<'a> {
         }
         let delimiter = &self.text[start..=tag_end];
         let body = tag_end + 1;
-        let end = memmem::find(&self.text[body..], delimiter)
-            .map_or(self.text.len(), |length| body + length + delimiter.len());
-        (TokenKind::String, end)
+        let end = memmem::find(&self.text[body..], delimiter).map(|length| body + length + delimiter.len());
+        self.closed(TokenKind::String, end)
     }
 
     /// Where the number that begins at `at` ends.
@@ -306,13 +303,14 @@ impl<'a> Lexer<'a> {
 
     /// What begins with a word of one letter, from `start` to `end`.
     fn prefixed(&self, start: usize, end: usize) -> (TokenKind, usize) {
-        match (self.byte(start), self.byte(end), self.byte(end + 1)) {
+        let (kind, end) = match (self.byte(start), self.byte(end), self.byte(end + 1)) {
             (b'e' | b'E', b'\'', _) => (TokenKind::EscapeString, self.string_end(end, Quoting::Escaped)),
             (b'b' | b'B' | b'x' | b'X', b'\'', _) => (TokenKind::BitString, self.string_end(end, Quoting::Bare)),
             (b'u' | b'U', b'&', b'\'') => (TokenKind::EscapeString, self.string_end(end + 1, Quoting::Doubled)),
             (b'u' | b'U', b'&', b'"') => (TokenKind::UnicodeIdentifier, self.quoted_end(end + 1, Quoting::Doubled)),
-            _ => (TokenKind::Word, end),
-        }
+            _ => return (TokenKind::Word, end),
+        };
+        self.closed(kind, end)
     }
 
     #[inline(never)]
@@ -321,7 +319,7 @@ impl<'a> Lexer<'a> {
             Quoting::Escaped => TokenKind::EscapeString,
             Quoting::Bare | Quoting::Doubled => TokenKind::String,
         };
-        (kind, self.string_end(start, self.plain))
+        self.closed(kind, self.string_end(start, self.plain))
     }
 }
 
@@ -334,13 +332,20 @@ impl<'a> Iterator for Lexer<'a> {
             let start = self.run_end(self.at, |class| class == Class::Space);
             let class = CLASSES[usize::from(*self.text.get(start)?)];
             // Half of all tokens are words: worth a branch of their own, which is predicted better than a jump table.
-            let (kind, end) = if class == Class::Letter {
-                self.word(start)
-            } else if let Some(end) = self.comment_end(start, class) {
-                self.at = end;
-                continue;
-            } else {
-                self.other(start, class)
+            let (kind, end) = match class {
+                Class::Letter => self.word(start),
+                Class::Minus if self.byte(start + 1) == b'-' => {
+                    self.at = self.line_comment_end(start);
+                    continue;
+                }
+                Class::Slash if self.byte(start + 1) == b'*' => match self.block_comment_end(start) {
+                    Some(end) => {
+                        self.at = end;
+                        continue;
+                    }
+                    None => self.closed(TokenKind::Unclosed, None),
+                },
+                _ => self.other(start, class),
             };
             self.at = end;
             return Some(Token { kind, text: &self.text[start..end] });

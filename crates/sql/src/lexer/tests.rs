@@ -29,17 +29,10 @@ fn strings_end_where_the_server_ends_them() {
         ("$$a$b$$c", (String, "$$a$b$$")),
         ("$a$ $$ $b$ $a$c", (String, "$a$ $$ $b$ $a$")),
         ("$\u{e4}1$x$\u{e4}1$c", (String, "$\u{e4}1$x$\u{e4}1$")),
-        // Unclosed: to the end.
-        ("'a", (String, "'a")),
-        ("'a''", (String, "'a''")),
-        ("e'a\\", (EscapeString, "e'a\\")),
-        ("$a$ $b$", (String, "$a$ $b$")),
-        ("\"a", (QuotedIdentifier, "\"a")),
     ] {
         assert_eq!(tokens(text)[0], first, "{text}");
     }
     assert_eq!(lex("'a\\'b'c", false)[0], (EscapeString, "'a\\'b'"));
-    assert_eq!(lex("'a\\", false)[0], (EscapeString, "'a\\"));
 }
 
 /// A continued string keeps the rules it began with: the second half of an E string has escapes too.
@@ -74,7 +67,7 @@ fn dollars() {
     assert_eq!(tokens("$a"), [(Symbol, "$"), (Word, "a")]);
     assert_eq!(tokens("$a b$"), [(Symbol, "$"), (Word, "a"), (Word, "b$")]);
     assert_eq!(tokens("$"), [(Symbol, "$")]);
-    assert_eq!(tokens("$1$$a$"), [(Parameter, "$1"), (String, "$$a$")]);
+    assert_eq!(tokens("$1$$a$$"), [(Parameter, "$1"), (String, "$$a$$")]);
 }
 
 #[test]
@@ -99,11 +92,20 @@ fn comments() {
     assert_eq!(tokens("a/**/b/***/c/*/*/d*/*/e"), [(Word, "a"), (Word, "b"), (Word, "c"), (Word, "e")]);
     assert_eq!(tokens("a//*b*/c"), [(Word, "a"), (Symbol, "/"), (Word, "c")]);
     assert_eq!(tokens("a*/b"), [(Word, "a"), (Symbol, "*"), (Symbol, "/"), (Word, "b")]);
-    assert_eq!(tokens("/*"), []);
-    assert_eq!(tokens("/*/"), []);
-    assert_eq!(tokens("/* a *"), []);
     assert_eq!(tokens("--"), []);
     assert_eq!(tokens("- -"), [(Symbol, "-"), (Symbol, "-")]);
+}
+
+#[test]
+fn what_is_never_closed_takes_the_rest() {
+    for text in [
+        "'a", "'a''", "'a'\n'b", "e'a\\'", "e'a\\", "u&'a", "x'1", "\"a", "\"a\"\"", "u&\"a", "$$a$", "$a$ $b$", "/*",
+        "/*/", "/* a *", "/* /* */",
+    ] {
+        assert_eq!(tokens(text), [(Unclosed, text)]);
+    }
+    assert_eq!(lex("'a\\'", false), [(Unclosed, "'a\\'")]);
+    assert_eq!(tokens("a 'b; c"), [(Word, "a"), (Unclosed, "'b; c")]);
 }
 
 #[test]
