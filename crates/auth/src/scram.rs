@@ -22,6 +22,7 @@ mod client;
 mod derive;
 mod key;
 mod message;
+mod saslprep;
 mod server;
 mod verifier;
 

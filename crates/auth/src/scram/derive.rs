@@ -1,11 +1,10 @@
 //! From a password to keys.
 
-use std::borrow::Cow;
-
 use sha2::Sha256;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroize as _;
 
 use super::key::Key;
+use super::saslprep::prepare;
 use crate::{Error, Secret};
 
 /// How often PBKDF2 hashes: at least once, at most [`Iterations::MAX`] times.
@@ -131,40 +130,9 @@ impl ClientKeys {
     }
 }
 
-/// SASLprep (RFC 4013), and the password as it is where that does not apply.
-///
-/// PostgreSQL does the same (`pg_saslprep` in `src/common/saslprep.c` and its callers): a password that is not UTF-8, holds a
-/// prohibited character, or vanishes altogether is used unprepared on both sides.
-fn prepare(password: &[u8]) -> Zeroizing<Vec<u8>> {
-    let prepared = std::str::from_utf8(password).ok().and_then(|text| stringprep::saslprep(text).ok());
-    Zeroizing::new(match prepared {
-        Some(Cow::Owned(text)) if !text.is_empty() => text.into_bytes(),
-        _ => password.to_vec(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn saslprep_or_the_password_itself() {
-        // RFC 4013, section 3, and what PostgreSQL does where that fails.
-        for (given, prepared) in [
-            ("user", "user"),
-            ("USER", "USER"),
-            ("I\u{ad}X", "IX"),
-            ("\u{aa}", "a"),
-            ("\u{2168}", "IX"),
-            ("a\u{a0}b", "a b"),
-            ("\u{7}", "\u{7}"),
-            ("\u{627}1", "\u{627}1"),
-            ("\u{ad}", "\u{ad}"),
-        ] {
-            assert_eq!(prepare(given.as_bytes()).as_slice(), prepared.as_bytes(), "{given:?}");
-        }
-        assert_eq!(prepare(b"\xff\xfe").as_slice(), b"\xff\xfe");
-    }
 
     #[test]
     fn iterations_are_bounded() {
