@@ -32,7 +32,8 @@ impl<C: Connector> Ledger<C> {
         Answer::Waiting(place)
     }
 
-    /// Asks again for a waiter whose connection failed its test.
+    /// Asks again for a waiter whose connection failed its test. It starts at the end of its queue, with the deadline it
+    /// had: others have waited since, and it has had its turn.
     pub(crate) fn attach_again(&mut self, place: Place, now: Time) {
         let Some(waiter) = self.places.waiting_mut(place) else { return };
         let (route, request, site) = (waiter.route, waiter.request, waiter.site);

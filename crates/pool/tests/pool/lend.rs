@@ -151,10 +151,10 @@ async fn nobody_overtakes() {
 
 /// The spike test of HikariCP: 50 requests, 5 idle connections, a connect takes 150 ms, a query 2 ms. The release comes
 /// first, so the connects are for nothing.
-#[tokio::test(start_paused = true)]
-async fn a_spike_is_served_by_releases_rather_than_by_connects() {
+async fn spike(settings: Settings) {
+    let concurrency = settings.connect_concurrency as usize;
     let server = Server::new();
-    let (pool, route) = pool(&server, plain(50));
+    let (pool, route) = pool(&server, settings);
     assert_eq!(pool.warm(route, 5).await, 5);
     *server.connect_time.lock().unwrap() = Duration::from_millis(150);
     let began = Instant::now();
@@ -172,7 +172,34 @@ async fn a_spike_is_served_by_releases_rather_than_by_connects() {
     assert!(took <= Duration::from_millis(30), "{took:?}");
     sleep(Duration::from_secs(1)).await;
     let surplus = server.connects_begun() - 5;
-    assert!(surplus <= plain(50).connect_concurrency as usize, "{surplus} connections too many");
+    assert!(surplus <= concurrency, "{surplus} connections too many");
+    at_rest(&server, &pool).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spike_is_served_by_releases_rather_than_by_connects() {
+    spike(plain(50)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spike_with_connects_one_by_one_leaves_at_most_one_connection_too_many() {
+    spike(Settings { connect_concurrency: 1, ..plain(50) }).await;
+}
+
+/// Hazard H8 (vitess#20308: 18,000 goroutines, throughput 0): connections handed to callers that had given up. The
+/// keeper had no chance yet to end this wait; the return itself must see that its time is up.
+#[tokio::test(start_paused = true)]
+async fn a_connection_goes_past_a_waiter_whose_time_is_up() {
+    let server = Server::new();
+    let (pool, route) = pool(&server, plain(1));
+    let lease = pool.checkout(route, Checkout::new()).await.unwrap();
+    let late = pool.start_checkout(route, Checkout::new().within(Duration::ZERO));
+    let next = pool.start_checkout(route, Checkout::new());
+    drop(lease);
+    let lease = next.await.unwrap();
+    assert!(matches!(late.await, Err(CheckoutError::Timeout(_))));
+    assert_eq!(server.connects_begun(), 1);
+    drop(lease);
     at_rest(&server, &pool).await;
 }
 
