@@ -140,7 +140,7 @@ enum Pace {
     Eventful,
 }
 
-/// What a critical section leaves to be done outside the lock.
+/// What a critical section leaves to be done outside the lock. The flags are independent: each is one call to make.
 #[derive(Default)]
 pub(crate) struct FollowUp {
     /// A waiter with an outcome. There is nearly always one at most; the second part allocates only when used.
@@ -269,8 +269,7 @@ impl<C: Connector> Ledger<C> {
         }
     }
 
-    fn bind(&mut self, stage: Stage, place: Place) {
-        let Stage::Queued(ticket) = stage else { return };
+    fn bind(&mut self, ticket: Ticket, place: Place) {
         let index = ticket.index();
         if self.tickets.len() <= index {
             self.tickets.resize(index + 1, None);

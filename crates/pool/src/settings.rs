@@ -33,7 +33,8 @@ pub struct Settings {
     pub lifetime_jitter: f64,
     /// A connection is closed after this many leases; `None`: never.
     pub max_uses: Option<u64>,
-    /// How often leases are watched for leaks and idle connections for their next test.
+    /// How often the pool looks for connections that are past their time, due for a test or never given back; such things
+    /// are noticed up to this much late. Waits are ended in time, whatever this is.
     pub maintenance_interval: Duration,
     /// A connection is validated before it is lent if nothing was heard from its server for this long; zero: each time,
     /// `None`: never. One that fails is replaced, unseen by the caller.

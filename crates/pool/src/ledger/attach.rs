@@ -12,24 +12,25 @@ use crate::table::{CallSite, Leak, Phase};
 impl<C: Connector> Ledger<C> {
     /// Asks for a connection. A request that must wait gets a place.
     pub(crate) fn attach(&mut self, route: RouteId, request: Request, site: CallSite, now: Time) -> Answer<C> {
-        let stage = match self.scheduler.attach(route, request, now) {
-            Attach::Refused(refusal) => return Answer::Refused(refusal),
-            Attach::Granted(conn) if !self.must_test(conn, now) => {
-                self.pace = Pace::Routine;
-                return Answer::Granted(self.lend(conn, site, now));
+        let waiter = |position, stage| Waiter { route, since: now, request, site, position, stage };
+        match self.scheduler.attach(route, request, now) {
+            Attach::Refused(refusal) => Answer::Refused(refusal),
+            Attach::Granted(conn) if self.must_test(conn, now) => {
+                let place = self.places.take(waiter(1, Stage::Tested));
+                self.start_test(conn, Then::Deliver(place), now);
+                Answer::Waiting(place)
             }
             Attach::Granted(conn) => {
-                let place =
-                    self.places.take(Waiter { route, since: now, request, site, position: 1, stage: Stage::Tested });
-                self.start_test(conn, Then::Deliver(place), now);
-                return Answer::Waiting(place);
+                self.pace = Pace::Routine;
+                Answer::Granted(self.lend(conn, site, now))
             }
-            Attach::Queued(ticket) => Stage::Queued(ticket),
-        };
-        let position = self.scheduler.route(route).map_or(1, |view| view.waiting.max(1));
-        let place = self.places.take(Waiter { route, since: now, request, site, position, stage });
-        self.bind(stage, place);
-        Answer::Waiting(place)
+            Attach::Queued(ticket) => {
+                let position = self.scheduler.route(route).map_or(1, |view| view.waiting);
+                let place = self.places.take(waiter(position, Stage::Queued(ticket)));
+                self.bind(ticket, place);
+                Answer::Waiting(place)
+            }
+        }
     }
 
     /// Asks again for a waiter whose connection failed its test. It starts at the end of its queue, with the deadline it
@@ -41,7 +42,7 @@ impl<C: Connector> Ledger<C> {
             Attach::Granted(conn) => self.deliver(conn, place, site, now),
             Attach::Queued(ticket) => {
                 waiter.stage = Stage::Queued(ticket);
-                self.bind(Stage::Queued(ticket), place);
+                self.bind(ticket, place);
             }
             Attach::Refused(refusal) => self.settle(place, Outcome::Denied(refusal.into()), now),
         }
@@ -65,7 +66,10 @@ impl<C: Connector> Ledger<C> {
                 self.scheduler.detach(conn, Detach::Keep(state), now);
                 None
             }
-            Attach::Granted(conn) => Some(self.lend(conn, site, now)),
+            Attach::Granted(conn) => {
+                self.pace = Pace::Routine;
+                Some(self.lend(conn, site, now))
+            }
             Attach::Queued(ticket) => {
                 self.scheduler.cancel(ticket, now);
                 None
