@@ -1,6 +1,7 @@
 //! What a reload changes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -62,6 +63,39 @@ pub enum Applies {
     Live,
     /// At the next start.
     Restart,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.subject, self.what)?;
+        match self.applies {
+            Applies::Live => Ok(()),
+            Applies::Restart => f.write_str(" (at the next start)"),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Section(name) => write!(f, "[{name}]"),
+            Self::Server(name) => write!(f, "server {name}"),
+            Self::Database(name) => write!(f, "database {name}"),
+            Self::User(name) => write!(f, "user {name}"),
+            Self::Route(at) => write!(f, "route {}", at + 1),
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added => f.write_str("added"),
+            Self::Removed => f.write_str("removed"),
+            Self::Key { key, from, to } => write!(f, "{key}: {from} -> {to}"),
+            Self::Secret => f.write_str("password changed"),
+        }
+    }
 }
 
 /// Everything that is different in `new`, in the order of the file's sections.

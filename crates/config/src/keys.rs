@@ -61,16 +61,37 @@ pub struct ListenKeys {
     /// `/tmp:5432` another port).
     #[schemars(extend("x-restart" = true))]
     pub postgres: Vec<ListenAddress>,
-    /// For `/metrics`, `/healthz`, `/readyz` and the dashboard: `host:port`, or `"off"`. It asks for no password, so keep
-    /// it on a private address.
+    /// How clients prove who they are. A user whose configured secret allows only one way is asked that way.
+    pub auth: AuthMethod,
+    /// For `/metrics`, `/healthz`, `/readyz` and `/api/…`: `host:port`, or `"off"`. It asks for no password, so keep it on
+    /// a private address.
     #[schemars(extend("x-restart" = true))]
     pub http: HttpAddress,
 }
 
 impl Default for ListenKeys {
     fn default() -> Self {
-        Self { postgres: vec![ListenAddress::default()], http: HttpAddress::default() }
+        Self { postgres: vec![ListenAddress::default()], auth: AuthMethod::default(), http: HttpAddress::default() }
     }
+}
+
+/// How clients prove who they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum AuthMethod {
+    /// Not at all: everyone may be anyone. Only where nobody else can connect.
+    #[serde(rename = "trust")]
+    Trust,
+    /// By a password that is readable on the wire.
+    #[serde(rename = "password")]
+    Password,
+    /// By md5, for drivers that know nothing newer.
+    #[serde(rename = "md5")]
+    Md5,
+    /// By SCRAM-SHA-256: the password is never sent.
+    #[default]
+    #[serde(rename = "scram-sha-256")]
+    Scram,
 }
 
 /// `[limits]`.
@@ -222,10 +243,12 @@ pub enum LogFormat {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RuntimeKeys {
-    /// Threads that serve clients; 0: one per CPU core.
+    /// Threads that serve clients; 0: one on machines of up to 4 cores, else one for every 4 cores, at most 8. One thread
+    /// needs the least CPU per transaction.
     #[schemars(extend("x-restart" = true))]
     pub workers: u16,
     /// The buffer of each busy direction between a client and a server. Idle clients have none.
+    #[schemars(extend("x-restart" = true))]
     pub relay_buffer: Size,
 }
 

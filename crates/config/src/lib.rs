@@ -185,6 +185,18 @@ impl Config {
         }
     }
 
+    /// What we prove to servers for a user of this name, under their own name or their `server_user`.
+    #[must_use]
+    pub fn user_server_credential(&self, user: &str) -> Option<&Credential> {
+        self.table.user_index(user).and_then(|index| self.users.get(index.0)).map(|login| &login.server)
+    }
+
+    /// What we prove to the server for the `server_user` of a database of this name, if it has one.
+    #[must_use]
+    pub fn database_credential(&self, database: &str) -> Option<&Credential> {
+        self.table.database_index(database).and_then(|index| self.databases.get(index.0)).and_then(Option::as_ref)
+    }
+
     /// What a user may do on the admin console.
     #[must_use]
     pub fn console_access(&self, user: &str) -> ConsoleAccess {

@@ -274,7 +274,11 @@ impl Exchange {
         };
         match tag {
             s::COPY_IN_RESPONSE | s::COPY_BOTH_RESPONSE => self.begin_copy_in(),
-            _ if self.ends_head(tag) => drop(self.owed.pop_front()),
+            _ if self.ends_head(tag) => {
+                if let Some(Expect::Parse { statement: Some(statement), .. }) = self.owed.pop_front() {
+                    statement.prove();
+                }
+            }
             _ => {}
         }
         Ok(event)

@@ -7,7 +7,10 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use sql::Verdict;
@@ -23,6 +26,7 @@ pub struct Statement {
     text: Box<[u8]>,
     types: Box<[u8]>,
     verdict: Verdict,
+    proven: AtomicBool,
 }
 
 /// Whether a statement may live on server connections under a name of ours.
@@ -63,6 +67,17 @@ impl Statement {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.verdict
+    }
+
+    /// Whether a server has accepted it before.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.proven.load(Relaxed)
+    }
+
+    /// Notes that a server has accepted it.
+    pub(crate) fn prove(&self) {
+        self.proven.store(true, Relaxed);
     }
 
     /// Appends the name it has on server connections.
@@ -131,6 +146,12 @@ impl Interner {
         self.find(hash, text, types).unwrap_or_else(|| self.insert(hash, text, types))
     }
 
+    /// The shared statement with this text and these types, if there is one that a server has accepted.
+    #[must_use]
+    pub fn proven(&self, text: &[u8], types: &[u8]) -> Option<Arc<Statement>> {
+        self.find(self.hasher.hash_one((text, types)), text, types).filter(|statement| statement.is_proven())
+    }
+
     /// The unnamed statement with this text and these types: shared from its second sight on.
     pub fn unnamed(&mut self, text: &[u8], types: &[u8]) -> Arc<Statement> {
         let hash = self.hasher.hash_one((text, types));
@@ -175,6 +196,7 @@ impl Interner {
             text: text.into(),
             types: types.into(),
             verdict: sql::inspect(text, true),
+            proven: AtomicBool::new(false),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::scram::{ClientKeys, Nonce};
 use pg::{
     ProtocolError,
@@ -23,13 +23,31 @@ use crate::{
 /// The most bytes a server may send before it says that it is ready.
 const GREETING_LEN_MAX: usize = 256 * 1024;
 
+/// The most bytes of replies that are held while nobody but us waits for them.
+const READ_LEN_MAX: usize = 16 * 1024 * 1024;
+
 /// Makes connections to one server.
 #[derive(Debug)]
 pub struct PgConnector {
-    /// Where the server listens.
-    pub address: Address,
+    address: Address,
+    habits: Arc<ArcSwap<Habits>>,
+}
+
+/// What is done with every connection to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Habits {
     /// The most statements to keep prepared on one connection.
-    pub statements_max: usize,
+    pub(crate) statements_max: usize,
+    /// Runs once on a new connection; empty: nothing does.
+    pub(crate) init_sql: Arc<str>,
+    /// Asks whether a connection still works; empty: an empty query, the cheapest thing that a server answers.
+    pub(crate) validation_query: Arc<str>,
+}
+
+impl PgConnector {
+    pub(crate) fn new(address: Address, habits: Arc<ArcSwap<Habits>>) -> Self {
+        Self { address, habits }
+    }
 }
 
 /// Who to log in as, and where to.
@@ -109,7 +127,12 @@ impl Connector for PgConnector {
         let mut stream = Stream::connect(&self.address).await.map_err(|error| ServerError::Io(error).classify())?;
         let greeting = log_in(&mut stream, login).await.map_err(ServerError::classify)?;
         login.parameters.store(Some(Arc::new(greeting.parameters.clone())));
-        Ok(ServerConnection::new(stream, self.address.clone(), greeting, self.statements_max))
+        let habits = self.habits.load();
+        let mut server = ServerConnection::new(stream, self.address.clone(), greeting, habits.statements_max);
+        if !habits.init_sql.is_empty() {
+            run(&mut server, habits.init_sql.as_bytes()).await.map_err(ServerError::classify)?;
+        }
+        Ok(server)
     }
 
     fn is_reusable(&self, server: &mut ServerConnection) -> bool {
@@ -120,9 +143,9 @@ impl Connector for PgConnector {
         StateKey(server.settings.key())
     }
 
-    /// An empty query: the cheapest thing that makes the server answer.
     async fn validate(&self, server: &mut ServerConnection) -> Result<(), ServerError> {
-        run(server, b"").await
+        let query = self.habits.load().validation_query.clone();
+        run(server, query.as_bytes()).await
     }
 
     async fn close(&self, mut server: ServerConnection, reason: CloseReason) {
@@ -174,7 +197,7 @@ pub(crate) async fn settle(server: &mut ServerConnection, mut bytes: Vec<u8>) ->
         if server.exchange.is_settled() && bytes.is_empty() {
             return refused.map_or(Ok(()), |text| Err(ServerError::Statement(text)));
         }
-        if bytes.len() > crate::flow::BUFFER_LEN_MAX {
+        if bytes.len() > READ_LEN_MAX {
             return Err(ServerError::Flood);
         }
         if server.stream.read_some(&mut bytes).await? == 0 {

@@ -14,12 +14,12 @@ use route::{Identity, NoRoute, Resolved, ServerIndex};
 use tokio::runtime::Handle;
 
 use crate::{
-    connector::{Login, PgConnector},
+    connector::{Habits, Login, PgConnector},
     console::Console,
     flow::Buffers,
     lane::{Lane, Link, Names},
     observe::{ServerMeters, Watch},
-    plan::Plan,
+    plan::{Plan, ServerPlan},
     registry::{DUE_INTERVAL, Registry},
     secrets::{UserSecret, random},
 };
@@ -59,6 +59,7 @@ pub struct ServerPool {
     /// What happens to its connections.
     pub meters: Arc<ServerMeters>,
     interner: Arc<Mutex<Interner>>,
+    habits: Arc<ArcSwap<Habits>>,
 }
 
 /// Why there is no route for a client.
@@ -73,16 +74,16 @@ pub enum LaneError {
 }
 
 impl Engine {
-    /// An engine that does as `plan` says. Must be made inside a tokio runtime, which runs the pools' tasks.
+    /// An engine that does as `plan` says, with relay buffers of `buffer_len` bytes. Must be made inside a tokio runtime, which runs the pools' tasks.
     #[must_use]
-    pub fn new(plan: Plan) -> Arc<Self> {
+    pub fn new(plan: Plan, buffer_len: usize) -> Arc<Self> {
         let registry = Arc::new(Registry::new(plan.limits));
         let mut world = World::default();
         world.update_servers(&plan);
         let engine = Arc::new(Self {
             plan: ArcSwap::from_pointee(plan),
             registry,
-            buffers: Buffers::default(),
+            buffers: Buffers::new(buffer_len),
             console: OnceLock::new(),
             mock_seed: Key::new(random()),
             world: Mutex::new(world),
@@ -206,7 +207,7 @@ impl Engine {
 
 impl World {
     fn update_servers(&mut self, plan: &Plan) {
-        let wanted: Vec<_> = plan.table.servers().iter().zip(&plan.pools).collect();
+        let wanted: Vec<_> = plan.table.servers().iter().zip(&plan.servers).collect();
         let moved = |name: &Arc<str>, known: &ServerPool| {
             !wanted.iter().any(|(server, _)| server.name == *name && server.address == known.server.address)
         };
@@ -218,19 +219,20 @@ impl World {
             }
             !gone
         });
-        for (server, settings) in wanted {
+        for (server, wanted) in wanted {
             match self.servers.get_mut(&server.name) {
                 Some(known) => {
                     known.server = server.clone();
-                    known.pool.set_settings(settings.clone());
+                    known.pool.set_settings(wanted.pool.clone());
+                    known.habits.store(Arc::new(habits(plan, wanted)));
                 }
                 None => {
-                    let connector =
-                        PgConnector { address: server.address.clone(), statements_max: plan.prepared.per_server_max };
+                    let habits = Arc::new(ArcSwap::from_pointee(habits(plan, wanted)));
+                    let connector = PgConnector::new(server.address.clone(), habits.clone());
                     let meters = Arc::new(ServerMeters::new(server.name.clone()));
-                    let pool = Pool::new(connector, settings.clone(), Watch(meters.clone()));
+                    let pool = Pool::new(connector, wanted.pool.clone(), Watch(meters.clone()));
                     let interner = Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT)));
-                    let known = ServerPool { server: server.clone(), pool, meters, interner };
+                    let known = ServerPool { server: server.clone(), pool, meters, interner, habits };
                     self.servers.insert(server.name.clone(), known);
                 }
             }
@@ -300,6 +302,7 @@ impl World {
             parameters,
             interner: known.interner.clone(),
             prepared: plan.prepared,
+            message_len_max: plan.message_len_max,
         };
         Ok(Lane::new(names, link, resolved.terms.clone()))
     }
@@ -325,6 +328,14 @@ impl Plan {
     #[must_use]
     pub fn server_name(&self, index: ServerIndex) -> &Arc<str> {
         &self.table.server(index).name
+    }
+}
+
+fn habits(plan: &Plan, server: &ServerPlan) -> Habits {
+    Habits {
+        statements_max: plan.prepared.per_server_max,
+        init_sql: server.init_sql.clone(),
+        validation_query: server.validation_query.clone(),
     }
 }
 

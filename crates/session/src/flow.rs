@@ -14,12 +14,6 @@ use tokio::io::ReadBuf;
 
 use crate::stream::Stream;
 
-/// Bytes of a buffer when a session takes one up.
-pub(crate) const BUFFER_LEN: usize = 16 * 1024;
-
-/// The largest a buffer may grow, to hold one message that must be seen whole (a query's text).
-pub(crate) const BUFFER_LEN_MAX: usize = 16 * 1024 * 1024;
-
 /// Beyond this many bytes that wait to be written, nothing more is read for the same direction.
 const PENDING_MAX: usize = 64 * 1024;
 
@@ -27,20 +21,26 @@ const PENDING_MAX: usize = 64 * 1024;
 const FREE_MAX: usize = 256;
 
 /// Buffers that no session uses at the moment. Idle sessions own none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buffers {
+    len: usize,
     free: Mutex<Vec<Box<[u8]>>>,
 }
 
 impl Buffers {
+    /// Buffers of this many bytes.
+    pub(crate) fn new(len: usize) -> Self {
+        Self { len, free: Mutex::default() }
+    }
+
     pub(crate) fn take(&self) -> Box<[u8]> {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| vec![0; BUFFER_LEN].into_boxed_slice())
+        free.unwrap_or_else(|| vec![0; self.len].into_boxed_slice())
     }
 
     /// Takes a buffer back. Its bytes are not wiped here; no reader looks at bytes that it did not read itself.
     pub(crate) fn give(&self, buffer: Box<[u8]>) {
-        if buffer.len() == BUFFER_LEN {
+        if buffer.len() == self.len {
             let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
             if free.len() < FREE_MAX {
                 free.push(buffer);
@@ -72,12 +72,14 @@ pub(crate) struct Flow {
     spilled: usize,
     /// Bytes of the current message that have not come yet, and what becomes of them.
     rest: Option<(usize, Rest)>,
+    /// The largest the buffer may grow, to hold one message that must be seen whole (a query's text).
+    len_max: usize,
 }
 
 impl Flow {
     /// A flow into which these bytes were read.
     pub(crate) fn holding(bytes: &[u8]) -> Self {
-        Self { buffer: bytes.into(), end: bytes.len(), ..Self::default() }
+        Self { buffer: bytes.into(), end: bytes.len(), len_max: bytes.len(), ..Self::default() }
     }
 
     /// Moves what waits to be written to `out`.
@@ -88,8 +90,9 @@ impl Flow {
         self.spilled = 0;
     }
 
-    /// Takes up a buffer, if it has none.
-    pub(crate) fn open(&mut self, buffers: &Buffers) {
+    /// Takes up a buffer, if it has none, which may grow to `len_max`.
+    pub(crate) fn open(&mut self, buffers: &Buffers, len_max: usize) {
+        self.len_max = len_max;
         if self.buffer.is_empty() {
             self.buffer = buffers.take();
         }
@@ -129,6 +132,16 @@ impl Flow {
         self.rest.is_some()
     }
 
+    /// Bytes of its buffer.
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// The most bytes of one message that it can hold.
+    pub(crate) fn len_max(&self) -> usize {
+        self.len_max.max(self.buffer.len())
+    }
+
     /// Bytes that wait to be written.
     pub(crate) fn pending(&self) -> usize {
         self.spill.len() - self.spilled + self.approved.len()
@@ -156,9 +169,9 @@ impl Flow {
     }
 
     /// Makes room for a message of `len` bytes that must be whole before it can be looked at.
-    /// Returns whether it fits below [`BUFFER_LEN_MAX`].
+    /// Returns whether it may be that large.
     pub(crate) fn make_room(&mut self, len: usize) -> bool {
-        if len > BUFFER_LEN_MAX {
+        if len > self.len_max.max(self.buffer.len()) {
             return false;
         }
         if self.buffer.len() - self.scan < len {
@@ -264,7 +277,7 @@ mod tests {
 
     /// A flow into which `bytes` were read.
     fn flow(bytes: &[u8]) -> Flow {
-        let mut flow = Flow { buffer: vec![0; 32].into_boxed_slice(), ..Flow::default() };
+        let mut flow = Flow { buffer: vec![0; 32].into_boxed_slice(), len_max: 1000, ..Flow::default() };
         flow.buffer[..bytes.len()].copy_from_slice(bytes);
         flow.end = bytes.len();
         flow
@@ -321,6 +334,6 @@ mod tests {
         assert!(flow.make_room(100));
         assert_eq!(flow.unscanned(), b"gh");
         assert!(flow.buffer.len() >= 100);
-        assert!(!flow.make_room(BUFFER_LEN_MAX + 1));
+        assert!(!flow.make_room(1001));
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use meter::{Counter, Gauge, Histogram};
 use pg::statement::Interner;
-use pool::{Pool, RouteId};
+use pool::{Checkout, Pool, RouteId};
 use route::Terms;
 
 use crate::connector::{Parameters, PgConnector};
@@ -33,6 +33,7 @@ pub struct Lane {
     pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
     pub(crate) interner: Arc<Mutex<Interner>>,
     pub(crate) prepared: Prepared,
+    pub(crate) message_len_max: usize,
     meters: Meters,
 }
 
@@ -96,7 +97,7 @@ impl Meters {
 impl Lane {
     pub(crate) fn new(names: Names, link: Link, terms: Terms) -> Self {
         let Names { user, database, server, server_user, server_database } = names;
-        let Link { pool, id, parameters, interner, prepared } = link;
+        let Link { pool, id, parameters, interner, prepared, message_len_max } = link;
         Self {
             user,
             database,
@@ -109,6 +110,7 @@ impl Lane {
             parameters,
             interner,
             prepared,
+            message_len_max,
             meters: Meters::default(),
         }
     }
@@ -137,6 +139,17 @@ impl Lane {
         &self.pool
     }
 
+    /// Takes a connection and gives it back. Returns the server's version.
+    ///
+    /// # Errors
+    /// Why there is none, as text.
+    pub async fn probe(&self, within: Duration) -> Result<String, String> {
+        let lease =
+            self.pool.checkout(self.id, Checkout::new().within(within)).await.map_err(|error| error.to_string())?;
+        let version = lease.reported.iter().find(|(name, _)| **name == *b"server_version");
+        Ok(version.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned()))
+    }
+
     /// Median and 99th percentile of the waits so far.
     #[must_use]
     pub fn waits(&self) -> (Duration, Duration) {
@@ -161,4 +174,5 @@ pub(crate) struct Link {
     pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
     pub(crate) interner: Arc<Mutex<Interner>>,
     pub(crate) prepared: Prepared,
+    pub(crate) message_len_max: usize,
 }

@@ -32,7 +32,7 @@ pub use connector::{Login, PgConnector, ServerError};
 pub use engine::{Engine, LaneError, ROUTES_MAX, ServerPool};
 pub use lane::{Lane, Meters, Prepared};
 pub use observe::ServerMeters;
-pub use plan::{AuthMethod, ConsoleRole, Plan, UserEntry};
+pub use plan::{AuthMethod, ConsoleRole, Plan, ServerPlan, UserEntry};
 pub use registry::{ClientEntry, ClientLimits, Phase, Registry};
 pub use secrets::UserSecret;
 pub use server::{CancelTarget, ServerConnection};

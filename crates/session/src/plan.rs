@@ -11,8 +11,8 @@ use crate::{lane::Prepared, registry::ClientLimits, secrets::UserSecret};
 pub struct Plan {
     /// Servers, databases, users and rules.
     pub table: Table,
-    /// The settings of each server's pool, by the server's place in the table.
-    pub pools: Vec<pool::Settings>,
+    /// How the connections to each server are pooled, by the server's place in the table.
+    pub servers: Vec<ServerPlan>,
     /// What proves the users, by name, towards us.
     pub users: HashMap<Arc<str>, UserEntry>,
     /// What proves a database's own server user, by the database's name.
@@ -25,8 +25,21 @@ pub struct Plan {
     pub login_timeout: Duration,
     /// How prepared statements are treated.
     pub prepared: Prepared,
+    /// The most bytes of one message that are held before they are sent on.
+    pub message_len_max: usize,
     /// Who may use the console, and how.
     pub console: HashMap<Arc<str>, ConsoleRole>,
+}
+
+/// How the connections to one server are pooled.
+#[derive(Debug, Clone)]
+pub struct ServerPlan {
+    /// The pool's settings.
+    pub pool: pool::Settings,
+    /// SQL that runs on every new connection; empty: none.
+    pub init_sql: Arc<str>,
+    /// SQL that tests a connection; empty: the protocol's own ping.
+    pub validation_query: Arc<str>,
 }
 
 /// What is known of a user.

@@ -146,10 +146,6 @@ impl ClientEntry {
         self.process
     }
 
-    pub(crate) fn key(&self) -> &[u8; LONG_KEY_LEN] {
-        &self.key
-    }
-
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
     }

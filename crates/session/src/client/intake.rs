@@ -1,15 +1,17 @@
 //! What came from a client that holds no server connection: is it a unit of work, and does it need a server?
 
+use std::sync::{Arc, PoisonError};
+
 use pg::{
-    frame::{Header, client},
+    frame::{Header, Message, client, server},
+    statement::Statement,
+    view::{self, Parse, Target},
     write,
 };
+use route::PoolMode;
 
 use super::Client;
-use crate::{
-    fault::Fault,
-    flow::{BUFFER_LEN, BUFFER_LEN_MAX, Flow},
-};
+use crate::{fault::Fault, flow::Flow};
 
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +64,91 @@ impl Client {
                 (client::COPY_DATA | client::COPY_DONE | client::COPY_FAIL | client::FLUSH, Skip::No) => {
                     up.drop(header.total);
                 }
+                (client::PARSE | client::CLOSE, Skip::No) if self.mode != PoolMode::Statement => {
+                    match self.answer_here()? {
+                        Some(len) => self.work.up.drop(len),
+                        None => return unit(&mut self.work.up),
+                    }
+                }
                 (_, Skip::No) => return unit(up),
             }
         }
     }
+}
+
+impl Client {
+    /// Answers a unit that only names and forgets statements, all of them known to be good: no server need be asked.
+    /// Returns its length; `None` when a server must be asked after all.
+    ///
+    /// Besides the saving, this lets programs through that prepare statements one after the other while others of their
+    /// own connections hold everything the route may have (pgbench does).
+    fn answer_here(&mut self) -> Result<Option<usize>, Fault> {
+        let Some(steps) = self.steps()? else { return Ok(None) };
+        let mut len = 0;
+        for (step, total) in steps {
+            len += total;
+            let tag = match step {
+                Step::Name(name, statement) => {
+                    self.state.statements.insert(&name, statement);
+                    server::PARSE_COMPLETE
+                }
+                Step::Forget(name) => {
+                    self.state.statements.remove(&name);
+                    server::CLOSE_COMPLETE
+                }
+                Step::End => {
+                    write::ready_for_query(self.work.down.insert(), b'I');
+                    continue;
+                }
+            };
+            write::message(self.work.down.insert(), tag, |_| {});
+        }
+        Ok(Some(len))
+    }
+
+    /// What such a unit does, message by message with their lengths.
+    fn steps(&self) -> Result<Option<Vec<(Step, usize)>>, Fault> {
+        let mut rest = self.work.up.unscanned();
+        let mut steps: Vec<(Step, usize)> = Vec::new();
+        while let Some((message, after)) = Message::split(rest)? {
+            let step = match message.tag {
+                client::SYNC => Step::End,
+                client::CLOSE => match view::target(message.tag, message.body)? {
+                    Target::Statement(name) => Step::Forget(name.into()),
+                    Target::Portal(_) => return Ok(None),
+                },
+                client::PARSE => {
+                    let Parse { name, text, types } = view::parse(message.body)?;
+                    let taken = self.state.statements.get(name).is_some()
+                        || steps.iter().any(|(step, _)| matches!(step, Step::Name(other, _) if **other == *name));
+                    let room = self.state.statements.len() + steps.len() < self.route.prepared.per_client_max;
+                    if name.is_empty() || taken || !room {
+                        return Ok(None);
+                    }
+                    let known = self.route.interner.lock().unwrap_or_else(PoisonError::into_inner).proven(text, types);
+                    match known {
+                        Some(statement) => Step::Name(name.into(), statement),
+                        None => return Ok(None),
+                    }
+                }
+                _ => return Ok(None),
+            };
+            let end = matches!(step, Step::End);
+            steps.push((step, rest.len() - after.len()));
+            if end {
+                return Ok(Some(steps));
+            }
+            rest = after;
+        }
+        Ok(None)
+    }
+}
+
+/// One message of a unit that is answered without a server.
+enum Step {
+    Name(Box<[u8]>, Arc<Statement>),
+    Forget(Box<[u8]>),
+    End,
 }
 
 /// Whether a unit of work is complete enough to be worth a server connection: to its end, or to what the client wants
@@ -78,11 +161,11 @@ fn unit(up: &mut Flow) -> Result<Intake, Fault> {
         match header.tag {
             client::QUERY | client::FUNCTION_CALL | client::SYNC | client::FLUSH if whole => return Ok(Intake::Unit),
             // A text is looked at whole; until it is here, no server connection need wait for it.
-            client::QUERY | client::PARSE if !whole && at + header.total <= BUFFER_LEN_MAX => {
+            client::QUERY | client::PARSE if !whole && at + header.total <= up.len_max() => {
                 wanted = at + header.total;
                 break;
             }
-            _ if !whole => return Ok(if at + header.total > BUFFER_LEN { Intake::Unit } else { Intake::More }),
+            _ if !whole => return Ok(if at + header.total > up.capacity() { Intake::Unit } else { Intake::More }),
             _ => at += header.total,
         }
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{fault::ServerFault, flow::Flow, server::ServerConnection};
 
 /// Longest message whose body is looked at, in bytes. Longer errors pass unseen; nothing else that matters is as long.
-const BODY_LEN_MAX: usize = 64 * 1024;
+pub(super) const BODY_LEN_MAX: usize = 64 * 1024;
 
 /// What came of the replies that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

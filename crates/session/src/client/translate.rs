@@ -146,11 +146,7 @@ impl Translator<'_> {
             }
             client::QUERY | client::PARSE | client::DESCRIBE | client::CLOSE | client::EXECUTE => {
                 if !up.make_room(total) {
-                    return Err(ProtocolError::Limit {
-                        what: "a message's length",
-                        limit: crate::flow::BUFFER_LEN_MAX,
-                    }
-                    .into());
+                    return Err(ProtocolError::Limit { what: "a message's length", limit: up.len_max() }.into());
                 }
             }
             _ => return Err(ProtocolError::Unexpected { tag, when: "in a session" }.into()),
@@ -269,10 +265,10 @@ impl Translator<'_> {
                 return Err(ProtocolError::Malformed { tag: client::BIND, what: "no portal and statement" }.into());
             }
             // The names are first in the message; they are all that must be here.
-            return if up.make_room(total.min(crate::flow::BUFFER_LEN)) && up.wants_more() {
+            return if up.make_room(total.min(up.capacity())) && up.wants_more() {
                 Ok(false)
             } else {
-                Err(ProtocolError::Limit { what: "the length of names in Bind", limit: crate::flow::BUFFER_LEN }.into())
+                Err(ProtocolError::Limit { what: "the length of names in Bind", limit: up.capacity() }.into())
             };
         };
         let (portal, name) = (portal.to_vec(), name.to_vec());

@@ -1,5 +1,6 @@
 //! What a session needs while it is at work, and owns only then.
 
+use super::replies::BODY_LEN_MAX;
 use crate::flow::{Buffers, Flow};
 
 /// Longest unit of work, in bytes, of which a copy is kept so that it can be sent again.
@@ -68,9 +69,9 @@ impl Retry {
 
 impl Work {
     /// Takes up buffers.
-    pub(crate) fn open(&mut self, buffers: &Buffers) {
-        self.up.open(buffers);
-        self.down.open(buffers);
+    pub(crate) fn open(&mut self, buffers: &Buffers, message_len_max: usize) {
+        self.up.open(buffers, message_len_max);
+        self.down.open(buffers, BODY_LEN_MAX);
     }
 
     /// Gives up what is not in use. Returns whether nothing is.
