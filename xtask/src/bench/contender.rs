@@ -149,7 +149,12 @@ pub(crate) fn order(count: usize, round: usize) -> Vec<usize> {
 }
 
 /// Builds Evenkeel as released and returns the program.
+///
+/// `EVENKEEL_BINARY` names another program to use instead, such as that of an older commit.
 pub(crate) fn build_evenkeel() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("EVENKEEL_BINARY") {
+        return Ok(path.into());
+    }
     step("build evenkeel (release)", &mut cargo(&["build", "--release", "--package", "evenkeel"]))?;
     Ok(testkit::evenkeel::binary("release"))
 }
