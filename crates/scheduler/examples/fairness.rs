@@ -6,7 +6,10 @@ mod sim;
 
 fn main() {
     println!("{:36} {:>6} {:>6} {:>8} {:>7} {:>7}", "situation", "Jain", "least", "opens/s", "wasted", "shared");
-    println!("{:38} {:>10} {:>6} {:>9} {:>9} {:>9}", "  route", "leases/s", "slots", "wait p50", "p99", "max");
+    println!(
+        "{:38} {:>10} {:>6} {:>9} {:>9} {:>9}",
+        "  routes of one name together", "leases/s", "slots", "wait p50", "p99", "max"
+    );
     for scenario in sim::all() {
         let report = sim::run(&scenario);
         println!(
@@ -18,20 +21,14 @@ fn main() {
             report.wasted_share() * 100.0,
             report.of_shared() * 100.0,
         );
-        let mut shown = Vec::new();
-        for route in &report.routes {
-            if shown.contains(&route.name) {
-                continue;
-            }
-            shown.push(route.name);
+        for name in report.names() {
             println!(
-                "  {:36} {:>10.1} {:>6.2} {:>9.2?} {:>9.2?} {:>9.2?}",
-                route.name,
-                route.served as f64 / report.measured.as_secs_f64(),
-                route.service.as_secs_f64() / report.measured.as_secs_f64(),
-                route.wait(0.5),
-                route.wait(0.99),
-                route.wait(1.0),
+                "  {name:36} {:>10.1} {:>6.2} {:>9.2?} {:>9.2?} {:>9.2?}",
+                report.rate(name),
+                report.slots(name),
+                report.wait(name, 0.5),
+                report.wait(name, 0.99),
+                report.wait(name, 1.0),
             );
         }
         if !report.faults.is_clean() {
@@ -39,7 +36,7 @@ fn main() {
         }
     }
     let spike = sim::run(&sim::spike());
-    let last = spike.routes[0].wait(1.0);
+    let last = spike.wait("spike", 1.0);
     println!(
         "HikariCP's spike: all 50 have had their turn begun within {last:.1?}; {} connections at the end",
         spike.held

@@ -78,8 +78,33 @@ impl Report {
         self.routes.iter().map(|route| route.served).sum()
     }
 
-    /// The routes of this name.
-    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a RouteReport> {
+    /// The names of the routes, each once.
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.routes.iter().map(|route| route.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Leases per second of the routes of this name.
+    pub fn rate(&self, name: &str) -> f64 {
+        self.named(name).map(|route| route.served).sum::<u64>() as f64 / self.measured.as_secs_f64()
+    }
+
+    /// Slots that the routes of this name used on average, together.
+    pub fn slots(&self, name: &str) -> f64 {
+        self.named(name).map(|route| route.service).sum::<Duration>().as_secs_f64() / self.measured.as_secs_f64()
+    }
+
+    /// The wait that this part of the requests of the routes of this name did not exceed.
+    pub fn wait(&self, name: &str, quantile: f64) -> Duration {
+        let mut waits: Vec<Duration> = self.named(name).flat_map(|route| &route.waits).copied().collect();
+        waits.sort_unstable();
+        let rank = (quantile * waits.len() as f64) as usize;
+        waits.get(rank.min(waits.len().saturating_sub(1))).copied().unwrap_or_default()
+    }
+
+    fn named(&self, name: &str) -> impl Iterator<Item = &RouteReport> {
         self.routes.iter().filter(move |route| route.name == name)
     }
 
@@ -115,15 +140,5 @@ impl Report {
     /// Throughput relative to one shared pool.
     pub fn of_shared(&self) -> f64 {
         self.served() as f64 / self.shared_served as f64
-    }
-}
-
-impl RouteReport {
-    /// The wait that this part of the requests did not exceed.
-    pub fn wait(&self, quantile: f64) -> Duration {
-        let mut waits = self.waits.clone();
-        waits.sort_unstable();
-        let rank = (quantile * waits.len() as f64) as usize;
-        waits.get(rank.min(waits.len().saturating_sub(1))).copied().unwrap_or_default()
     }
 }

@@ -135,6 +135,8 @@ pub fn all() -> Vec<Scenario> {
     let mut tenants: Vec<RouteSpec> = (0..200).map(|_| light("tenant", 1, ms(2), ms(4_000))).collect();
     tenants.extend([busy("busy", 1, 50, ms(5)), busy("busy", 1, 50, ms(5))]);
     let crowd = (0..60).map(|_| busy("user", 1, 3, ms(5))).collect();
+    let ranks =
+        (0..40).map(|user| if user % 4 == 0 { busy("w4", 4, 3, ms(5)) } else { busy("w1", 1, 3, ms(5)) }).collect();
     let lengths = vec![busy("short", 1, 50, ms(2)), busy("long", 1, 50, ms(50))];
     let refused = (0..4).map(|_| busy("user", 1, 20, ms(5))).collect();
     let resized = (0..4).map(|_| busy("user", 1, 30, ms(5))).collect();
@@ -148,6 +150,7 @@ pub fn all() -> Vec<Scenario> {
         Scenario::new("long beside short leases", 20, lengths),
         Scenario::new("200 quiet tenants, 2 busy", 40, tenants),
         Scenario::new("60 busy users, 20 slots", 20, crowd),
+        Scenario::new("30 users of weight 1, 10 of 4", 20, ranks),
         Scenario {
             server: Server { connect_time: ms(5), close_time: ms(1), accepts: 15 },
             ..Scenario::new("server refuses beyond 15 of 20", 20, refused)

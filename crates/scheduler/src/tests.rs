@@ -195,6 +195,35 @@ fn a_guarantee_is_kept_free_and_served_first() {
 }
 
 #[test]
+fn a_guarantee_is_a_reason_to_move_where_weight_is_not() {
+    let mut scheduler = scheduler(3);
+    let other = scheduler.add_route(plain(), at(0));
+    let conns: Vec<_> = (0..2).map(|_| open_one(&mut scheduler, other, at(0))).collect();
+    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, at(0));
+    open_one(&mut scheduler, sure, at(0));
+    queued(ask(&mut scheduler, sure, at(1)));
+    queued(ask(&mut scheduler, other, at(1)));
+    keep(&mut scheduler, conns[0], at(2));
+    assert_eq!(closes(&mut scheduler), [(conns[0], CloseReason::Reclaimed)]);
+}
+
+#[test]
+fn nobody_loses_a_guaranteed_connection_while_somebody_there_needs_it() {
+    let mut scheduler = scheduler(2);
+    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, at(0));
+    let other = scheduler.add_route(plain(), at(0));
+    let conns: Vec<_> = (0..2).map(|_| open_one(&mut scheduler, sure, at(0))).collect();
+    let ticket = queued(ask(&mut scheduler, sure, at(1)));
+    queued(ask(&mut scheduler, other, at(1)));
+    keep(&mut scheduler, conns[0], at(100));
+    assert_eq!(decisions(&mut scheduler), [Decision::Grant { ticket, conn: conns[0] }]);
+    keep(&mut scheduler, conns[0], at(200));
+    assert_eq!(decisions(&mut scheduler), [], "idle, but its other connection is in use");
+    keep(&mut scheduler, conns[1], at(300));
+    assert_eq!(closes(&mut scheduler), [(conns[1], CloseReason::Reclaimed)], "nobody needs it any more");
+}
+
+#[test]
 fn idle_connections_at_or_below_the_share_are_safe_for_reclaim_after() {
     let mut scheduler = scheduler(2);
     let (calm, busy) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
@@ -234,6 +263,49 @@ fn a_slot_moves_only_after_it_was_kept_for_a_few_connect_times() {
     scheduler.handle_closed(conns[0], at(21));
     let [Decision::Open { route, .. }] = decisions(&mut scheduler)[..] else { panic!("no open") };
     assert_eq!(route, poor, "not the giver, though it waits too");
+}
+
+#[test]
+fn slots_move_no_faster_than_connects_are_allowed() {
+    let mut scheduler = scheduler(4);
+    let (rich, poor) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    open_idle(&mut scheduler, rich, 4, at(0));
+    scheduler.set_limits(Limits { connect_concurrency: 1, ..limits(4) }, at(1));
+    queued(ask(&mut scheduler, poor, at(2)));
+    queued(ask(&mut scheduler, poor, at(2)));
+    assert_eq!(closes(&mut scheduler).len(), 1, "a second slot would only stand empty");
+}
+
+#[test]
+fn the_slot_of_a_closing_connection_is_promised_so_that_no_other_is_taken() {
+    let mut scheduler = scheduler(3);
+    let (rich, poor) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    open_idle(&mut scheduler, rich, 2, at(0));
+    let conn = open_one(&mut scheduler, poor, at(0));
+    queued(ask(&mut scheduler, poor, at(1)));
+    scheduler.detach(conn, Detach::Discard, at(2));
+    assert_eq!(decisions(&mut scheduler), []);
+    scheduler.handle_closed(conn, at(3));
+    assert!(matches!(decisions(&mut scheduler)[..], [Decision::Open { route, .. }] if route == poor));
+}
+
+#[test]
+fn a_newcomer_has_no_credit_for_the_time_before_it_came() {
+    let mut scheduler = scheduler(3);
+    let (old, new) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let conns = open_idle(&mut scheduler, old, 2, at(0));
+    for start in [0, 100_000] {
+        assert_eq!(ask(&mut scheduler, old, at(start)), Attach::Granted(conns[1]));
+        keep(&mut scheduler, conns[1], at(start + 90_000));
+    }
+    let start = 200_000;
+    assert_eq!(ask(&mut scheduler, old, at(start)), Attach::Granted(conns[1]));
+    assert_eq!(ask(&mut scheduler, old, at(start)), Attach::Granted(conns[0]));
+    open_one(&mut scheduler, new, at(start));
+    let ticket = queued(ask(&mut scheduler, old, at(start)));
+    queued(ask(&mut scheduler, new, at(start)));
+    keep(&mut scheduler, conns[0], at(start + 1));
+    assert_eq!(decisions(&mut scheduler), [Decision::Grant { ticket, conn: conns[0] }]);
 }
 
 #[test]
@@ -317,6 +389,7 @@ fn too_many_connections_lowers_the_budget_until_a_probe_succeeds() {
     let route = scheduler.add_route(plain(), at(0));
     open_one(&mut scheduler, route, at(0));
     queued(ask(&mut scheduler, route, at(1)));
+    queued(ask(&mut scheduler, route, at(1)));
     let refuse = |scheduler: &mut Scheduler, now| {
         let [Decision::Open { conn, .. }] = decisions(scheduler)[..] else { panic!("no open") };
         scheduler.handle_connect_failed(conn, ConnectFailure::TooManyConnections, now);
@@ -331,7 +404,8 @@ fn too_many_connections_lowers_the_budget_until_a_probe_succeeds() {
     let [Decision::Open { conn, .. }] = decisions(&mut scheduler)[..] else { panic!("no probe") };
     scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(1_504));
     assert_eq!(scheduler.totals().effective_budget, 2);
-    assert_eq!(decisions(&mut scheduler).len(), 1, "the waiter has it");
+    let now = decisions(&mut scheduler);
+    assert!(matches!(now[..], [Decision::Grant { .. }, Decision::Open { .. }]), "and the next probe at once: {now:?}");
 }
 
 #[test]

@@ -20,16 +20,6 @@ fn run(name: &str) -> Report {
     report
 }
 
-/// The slots that the route of this name used on average.
-fn slots(report: &Report, name: &str) -> f64 {
-    let service: Duration = report.named(name).map(|route| route.service).sum();
-    service.as_secs_f64() / report.measured.as_secs_f64()
-}
-
-fn longest_wait(report: &Report, name: &str) -> Duration {
-    report.named(name).map(|route| route.wait(1.0)).max().expect("a known route")
-}
-
 #[test]
 fn equal_users_get_equal_service_for_next_to_nothing() {
     let report = run("8 equal users");
@@ -51,17 +41,16 @@ fn service_follows_weights() {
 #[test]
 fn a_light_user_beside_a_heavy_one_does_not_wait() {
     let report = run("heavy, light 2 clients busy");
-    assert!(longest_wait(&report, "light") < ms(1), "it keeps what it needs");
-    assert!(slots(&report, "heavy") >= 17.9, "and the heavy one has the rest");
+    assert!(report.wait("light", 1.0) < ms(1), "it keeps what it needs");
+    assert!(report.slots("heavy") >= 17.9, "and the heavy one has the rest");
     assert!(report.opens_per_second() <= 0.5);
 }
 
 #[test]
 fn a_light_user_who_thinks_neither_waits_nor_thrashes() {
     let report = run("heavy, light 2 clients think 20 ms");
-    let light = report.named("light").next().expect("it is there");
-    assert!(light.wait(0.99) < ms(10), "{:?}", light.wait(0.99));
-    assert!(slots(&report, "heavy") >= 18.0, "the heavy one keeps 90 %: {}", slots(&report, "heavy"));
+    assert!(report.wait("light", 0.99) < ms(10), "{:?}", report.wait("light", 0.99));
+    assert!(report.slots("heavy") >= 18.0, "the heavy one keeps 90 %: {}", report.slots("heavy"));
     // Two reconnects per transaction would be about 160 per second.
     assert!(report.opens_per_second() <= 15.0, "{}", report.opens_per_second());
 }
@@ -69,7 +58,7 @@ fn a_light_user_who_thinks_neither_waits_nor_thrashes() {
 #[test]
 fn a_rare_guest_is_served_at_once_and_costs_little() {
     let report = run("heavy, light 1 client thinks 2 s");
-    assert!(longest_wait(&report, "light") < ms(10), "{:?}", longest_wait(&report, "light"));
+    assert!(report.wait("light", 1.0) < ms(10), "{:?}", report.wait("light", 1.0));
     assert!(report.of_shared() >= 0.98);
     assert!(report.opens_per_second() <= 2.0);
 }
@@ -77,7 +66,7 @@ fn a_rare_guest_is_served_at_once_and_costs_little() {
 #[test]
 fn a_burst_gets_its_share_and_gives_it_back() {
     let report = run("heavy, bursty 0.3 s of 1 s");
-    assert!(longest_wait(&report, "bursty") < ms(40), "{:?}", longest_wait(&report, "bursty"));
+    assert!(report.wait("bursty", 1.0) < ms(40), "{:?}", report.wait("bursty", 1.0));
     assert!(report.wasted_share() <= 0.06, "{}", report.wasted_share());
 }
 
@@ -91,8 +80,8 @@ fn long_leases_do_not_buy_more_slot_time_than_short_ones() {
 #[test]
 fn quiet_tenants_do_not_shrink_the_busy_ones() {
     let report = run("200 quiet tenants, 2 busy");
-    assert!(longest_wait(&report, "tenant") < ms(15), "{:?}", longest_wait(&report, "tenant"));
-    assert!(slots(&report, "busy") >= 33.0, "of 40: {}", slots(&report, "busy"));
+    assert!(report.wait("tenant", 1.0) < ms(15), "{:?}", report.wait("tenant", 1.0));
+    assert!(report.slots("busy") >= 33.0, "of 40: {}", report.slots("busy"));
     assert!(report.jain() >= 0.99);
 }
 
@@ -101,7 +90,15 @@ fn more_busy_users_than_slots_take_turns() {
     let report = run("60 busy users, 20 slots");
     assert!(report.jain() >= 0.99);
     assert!(report.smallest_share() >= 0.95);
-    assert!(longest_wait(&report, "user") < ms(500), "{:?}", longest_wait(&report, "user"));
+    assert!(report.wait("user", 1.0) < ms(500), "{:?}", report.wait("user", 1.0));
+    assert!(report.of_shared() >= 0.9, "{} of one shared pool", report.of_shared());
+}
+
+#[test]
+fn turns_follow_weights() {
+    let report = run("30 users of weight 1, 10 of 4");
+    assert!(report.jain() >= 0.98, "Jain {}", report.jain());
+    assert!(report.smallest_share() >= 0.8, "least {}", report.smallest_share());
     assert!(report.of_shared() >= 0.9, "{} of one shared pool", report.of_shared());
 }
 
@@ -109,7 +106,7 @@ fn more_busy_users_than_slots_take_turns() {
 fn a_server_that_refuses_is_used_up_to_what_it_accepts() {
     let report = run("server refuses beyond 15 of 20");
     assert!(report.jain() >= 0.99);
-    assert!(slots(&report, "user") >= 14.9, "of 15: {}", slots(&report, "user"));
+    assert!(report.slots("user") >= 14.9, "of 15: {}", report.slots("user"));
     assert!(report.opens_per_second() <= 3.0, "probes are rare: {}", report.opens_per_second());
 }
 
@@ -134,7 +131,7 @@ fn a_budget_may_change_under_load() {
 fn a_spike_is_served_by_what_comes_first_a_connect_or_a_release() {
     let report = sim::run(&sim::spike());
     assert_eq!(report.served(), 50);
-    assert!(longest_wait(&report, "spike") <= ms(18), "the last of ten rounds on five connections");
+    assert!(report.wait("spike", 1.0) <= ms(18), "the last of ten rounds on five connections");
     assert_eq!(report.held, 6);
     assert!(report.faults.is_clean());
 }
