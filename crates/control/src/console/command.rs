@@ -1,0 +1,238 @@
+//! Statements of the console, read.
+
+use route::nearest;
+
+use crate::{Shutdown, tables::TOPICS};
+
+use super::{
+    COMMANDS,
+    words::{Token, WordsError, words},
+};
+
+/// A statement, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Nothing but blanks and comments.
+    Nothing,
+    /// `SHOW HELP`.
+    Help,
+    /// A table, by its place in [`TOPICS`].
+    Show(usize),
+    /// A setting that drivers ask for, by its place in [`SETTINGS`].
+    ShowSetting(usize),
+    /// A setting that drivers set without meaning much by it.
+    Set,
+    Reload,
+    Pause(Scope),
+    Resume(Scope),
+    Reconnect(Scope),
+    /// A client, by its number.
+    Kill(u64),
+    Shutdown(Shutdown),
+}
+
+/// What a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All servers.
+    All,
+    /// The server of this database.
+    Database(String),
+}
+
+/// Why a statement is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error("the console takes one statement at a time")]
+    Several,
+    #[error("unknown command: {text}")]
+    Unknown {
+        text: String,
+        /// The known command most like it.
+        nearest: Option<String>,
+    },
+    #[error("this setting cannot be set here: {name}")]
+    Unsettable { name: String },
+    #[error("KILL takes the number of a client, as SHOW CLIENTS has it under id")]
+    NoNumber,
+    #[error(transparent)]
+    Words(#[from] WordsError),
+}
+
+/// Settings that drivers ask for or set when they log in, and what they are told. PgBouncer answers the same ones.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
+    ("client_encoding", "UTF8"),
+    ("default_transaction_isolation", "read committed"),
+    ("standard_conforming_strings", "on"),
+    ("datestyle", "ISO, MDY"),
+    ("timezone", "UTC"),
+    ("extra_float_digits", "1"),
+    ("application_name", ""),
+];
+
+impl Command {
+    /// Reads one statement. A semicolon at its end and comments are allowed; words are alike in any case.
+    pub(crate) fn parse(text: &str) -> Result<Self, CommandError> {
+        let mut tokens = words(text)?;
+        while tokens.last() == Some(&Token::Semicolon) {
+            tokens.pop();
+        }
+        if tokens.contains(&Token::Semicolon) {
+            return Err(CommandError::Several);
+        }
+        let upper: Vec<String> = tokens.iter().map(Token::keyword).collect();
+        let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
+        match (upper.as_slice(), tokens.as_slice()) {
+            ([], _) => Ok(Self::Nothing),
+            (["SHOW", "HELP"], _) => Ok(Self::Help),
+            (["SHOW", topic], _) => Self::show(topic).ok_or_else(|| unknown(text, &upper)),
+            (["SET", ..], [_, rest @ ..]) => set(rest),
+            (["RELOAD"], _) => Ok(Self::Reload),
+            (["PAUSE"], _) => Ok(Self::Pause(Scope::All)),
+            (["PAUSE", _], [_, Token::Word(name)]) => Ok(Self::Pause(Scope::Database(name.clone()))),
+            (["RESUME"], _) => Ok(Self::Resume(Scope::All)),
+            (["RESUME", _], [_, Token::Word(name)]) => Ok(Self::Resume(Scope::Database(name.clone()))),
+            (["RECONNECT"], _) => Ok(Self::Reconnect(Scope::All)),
+            (["RECONNECT", _], [_, Token::Word(name)]) => Ok(Self::Reconnect(Scope::Database(name.clone()))),
+            (["KILL" | "KILL_CLIENT", number], _) => number.parse().map(Self::Kill).map_err(|_| CommandError::NoNumber),
+            (["KILL" | "KILL_CLIENT"], _) => Err(CommandError::NoNumber),
+            (["SHUTDOWN"], _) => Ok(Self::Shutdown(Shutdown::Now)),
+            (["SHUTDOWN", "WAIT_FOR_CLIENTS"], _) => Ok(Self::Shutdown(Shutdown::WhenIdle)),
+            _ => Err(unknown(text, &upper)),
+        }
+    }
+
+    /// Whether it only looks.
+    pub(crate) const fn only_looks(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Help | Self::Show(_) | Self::ShowSetting(_) | Self::Set => true,
+            Self::Reload
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Reconnect(_)
+            | Self::Kill(_)
+            | Self::Shutdown(_) => false,
+        }
+    }
+
+    fn show(topic: &str) -> Option<Self> {
+        let table = TOPICS.iter().position(|known| known.name == topic).map(Self::Show);
+        table.or_else(|| setting(topic).map(Self::ShowSetting))
+    }
+}
+
+fn setting(name: &str) -> Option<usize> {
+    SETTINGS.iter().position(|(known, _)| known.eq_ignore_ascii_case(name))
+}
+
+/// `SET` without its first word.
+fn set(rest: &[Token]) -> Result<Command, CommandError> {
+    let scoped = rest.first().is_some_and(|word| matches!(word.keyword().as_str(), "SESSION" | "LOCAL"));
+    let Some(Token::Word(name)) = rest.get(usize::from(scoped)) else {
+        return Err(CommandError::Unsettable { name: String::new() });
+    };
+    setting(name).map(|_| Command::Set).ok_or_else(|| CommandError::Unsettable { name: name.clone() })
+}
+
+/// Names the command that was probably meant.
+fn unknown(text: &str, upper: &[&str]) -> CommandError {
+    let first = upper.first().copied().unwrap_or_default();
+    let whole = upper.join(" ");
+    let shows = TOPICS.iter().map(|topic| format!("SHOW {}", topic.name));
+    let known: Vec<String> = shows.chain(COMMANDS.iter().map(|command| command.words.to_owned())).collect();
+    let known = || known.iter().map(String::as_str);
+    // The name behind a word such as PAUSE is like no command, so its first word decides then.
+    let found = nearest(&whole, known()).or_else(|| nearest(first, known().filter(|known| !known.contains(' '))));
+    CommandError::Unknown { text: shortened(text.trim()), nearest: found.map(Into::into) }
+}
+
+/// What was typed, if it is not long.
+fn shortened(text: &str) -> String {
+    const LEN_MAX: usize = 60;
+    let mut short: String = text.chars().take(LEN_MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(name: &str) -> Command {
+        Command::Show(TOPICS.iter().position(|topic| topic.name == name).unwrap())
+    }
+
+    #[test]
+    fn statements_are_understood() {
+        let database = |name: &str| Scope::Database(name.into());
+        for (text, command) in [
+            ("", Command::Nothing),
+            (" ; ; -- nothing", Command::Nothing),
+            ("/* a /* nested */ one */", Command::Nothing),
+            ("SHOW HELP", Command::Help),
+            ("show pools;", show("POOLS")),
+            ("Show\tStats_Totals", show("STATS_TOTALS")),
+            ("-- who?\nSHOW /* all */ CLIENTS ;;", show("CLIENTS")),
+            ("SHOW \"routes\"", show("ROUTES")),
+            ("show TimeZone", Command::ShowSetting(4)),
+            ("SET application_name = 'a;b'", Command::Set),
+            ("set session datestyle to 'ISO'", Command::Set),
+            ("SET extra_float_digits = 3;", Command::Set),
+            ("reload", Command::Reload),
+            ("PAUSE", Command::Pause(Scope::All)),
+            ("pause Shop", Command::Pause(database("Shop"))),
+            ("PAUSE \"a \"\"b\"\"\"", Command::Pause(database("a \"b\""))),
+            ("RESUME \"*\";", Command::Resume(database("*"))),
+            ("RESUME", Command::Resume(Scope::All)),
+            ("RECONNECT shop-1", Command::Reconnect(database("shop-1"))),
+            ("RECONNECT", Command::Reconnect(Scope::All)),
+            ("KILL 18446744073709551615", Command::Kill(u64::MAX)),
+            ("kill_client 7", Command::Kill(7)),
+            ("SHUTDOWN", Command::Shutdown(Shutdown::Now)),
+            ("shutdown wait_for_clients", Command::Shutdown(Shutdown::WhenIdle)),
+        ] {
+            assert_eq!(Command::parse(text), Ok(command), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_explained() {
+        let unknown = |text: &str, nearest: Option<&str>| CommandError::Unknown {
+            text: text.into(),
+            nearest: nearest.map(Into::into),
+        };
+        for (text, error) in [
+            ("SHOW POOLS; SHOW CLIENTS", CommandError::Several),
+            ("RELOAD; SHUTDOWN", CommandError::Several),
+            ("SHOW POLLS", unknown("SHOW POLLS", Some("SHOW POOLS"))),
+            ("shw routes", unknown("shw routes", Some("SHOW ROUTES"))),
+            ("PASUE shop", unknown("PASUE shop", Some("PAUSE"))),
+            ("PAUSE a b", unknown("PAUSE a b", Some("PAUSE"))),
+            ("SHUTDOWN WAIT_FOR_SERVERS", unknown("SHUTDOWN WAIT_FOR_SERVERS", Some("SHUTDOWN WAIT_FOR_CLIENTS"))),
+            ("SELECT 1", unknown("SELECT 1", None)),
+            ("KILL shop", CommandError::NoNumber),
+            ("KILL -1", CommandError::NoNumber),
+            ("KILL", CommandError::NoNumber),
+            ("SET work_mem = 1", CommandError::Unsettable { name: "work_mem".into() }),
+            ("SET", CommandError::Unsettable { name: String::new() }),
+            ("PAUSE \"shop", CommandError::Words(WordsError::Quote)),
+            ("SET timezone = 'UTC", CommandError::Words(WordsError::Quote)),
+            ("SHOW POOLS /* and", CommandError::Words(WordsError::Comment)),
+        ] {
+            assert_eq!(Command::parse(text), Err(error), "{text}");
+        }
+        let CommandError::Unknown { text, .. } = Command::parse(&"é".repeat(1_000)).unwrap_err() else { panic!() };
+        assert_eq!(text.chars().count(), 61);
+    }
+
+    #[test]
+    fn only_shows_are_for_viewers() {
+        for command in COMMANDS {
+            let example = command.words.replace("KILL", "KILL 1");
+            let looks = Command::parse(&example).unwrap().only_looks();
+            assert_eq!(looks, command.words.starts_with("SHOW"), "{example}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What an operator can do to a running engine.
+
+use std::{sync::Arc, time::Duration};
+
+use pg::ErrorReply;
+use session::{ServerPool, console::Answer};
+use tokio::time::{Instant, sleep};
+
+use super::command::Scope;
+use crate::Control;
+
+/// How long PAUSE waits until the connections in use are back.
+const PAUSE_WAIT: Duration = Duration::from_secs(60);
+/// Time between two looks at them.
+const PAUSE_LOOK: Duration = Duration::from_millis(20);
+
+impl Control {
+    /// Reads the configuration again; it reads files, so not on a thread that serves clients.
+    pub(super) async fn reload(&self) -> Answer {
+        let steering = self.steering.clone();
+        let outcome = tokio::task::spawn_blocking(move || steering.reload()).await;
+        match outcome {
+            Ok(Ok(changes)) if changes.is_empty() => {
+                Answer::Notice("RELOAD", ErrorReply::notice("configuration reloaded: nothing changed"))
+            }
+            Ok(Ok(changes)) => {
+                let notice = ErrorReply::notice(format!("configuration reloaded: {} changes", changes.len()));
+                Answer::Notice("RELOAD", notice.detail(changes.join("\n")))
+            }
+            // PgBouncer's code for it (config_file_error).
+            Ok(Err(problems)) => Answer::Failed(
+                ErrorReply::error("F0000", "the configuration was not reloaded; the old one stays in force")
+                    .detail(problems),
+            ),
+            Err(error) => Answer::Failed(ErrorReply::error("XX000", "the reload failed").detail(error.to_string())),
+        }
+    }
+
+    /// Stops lending, and waits until nothing is lent.
+    pub(super) async fn pause(&self, scope: &Scope) -> Answer {
+        let servers = match self.servers_of(scope) {
+            Ok(servers) => servers,
+            Err(reply) => return Answer::Failed(reply),
+        };
+        if servers.iter().all(|server| server.pool.totals().paused) {
+            return Answer::Failed(
+                ErrorReply::error("55000", "already suspended/paused").hint("RESUME ends the pause."),
+            );
+        }
+        for server in &servers {
+            server.pool.pause();
+        }
+        let deadline = Instant::now() + PAUSE_WAIT;
+        loop {
+            let totals: Vec<_> = servers.iter().map(|server| server.pool.totals()).collect();
+            if totals.iter().any(|totals| !totals.paused) {
+                return Answer::Failed(ErrorReply::error("57014", "the pause was ended by RESUME"));
+            }
+            let in_use: u32 = totals.iter().map(|totals| totals.in_use).sum();
+            if in_use == 0 {
+                return Answer::Done("PAUSE");
+            }
+            if Instant::now() >= deadline {
+                return Answer::Failed(
+                    ErrorReply::error("57014", "paused, but not all server connections are back")
+                        .detail(format!("{in_use} are still in use after {} s.", PAUSE_WAIT.as_secs()))
+                        .hint(
+                            "The pause holds: SHOW CLIENTS tells who has them, KILL ends them, RESUME ends the pause.",
+                        ),
+                );
+            }
+            sleep(PAUSE_LOOK).await;
+        }
+    }
+
+    /// Lends again.
+    pub(super) fn resume(&self, scope: &Scope) -> Answer {
+        let servers = match self.servers_of(scope) {
+            Ok(servers) => servers,
+            Err(reply) => return Answer::Failed(reply),
+        };
+        if servers.iter().all(|server| !server.pool.totals().paused) {
+            return Answer::Failed(ErrorReply::error("55000", "pooler is not paused"));
+        }
+        for server in servers {
+            server.pool.resume();
+        }
+        Answer::Done("RESUME")
+    }
+
+    /// Replaces all connections.
+    pub(super) fn reconnect(&self, scope: &Scope) -> Answer {
+        match self.servers_of(scope) {
+            Ok(servers) => {
+                servers.iter().for_each(|server| server.pool.reconnect());
+                Answer::Done("RECONNECT")
+            }
+            Err(reply) => Answer::Failed(reply),
+        }
+    }
+
+    /// Disconnects a client.
+    pub(super) fn kill(&self, number: u64) -> Answer {
+        let client = self.view.engine.registry().entries().into_iter().find(|entry| entry.number() == number);
+        match client {
+            Some(client) => {
+                client.kill();
+                Answer::Done("KILL")
+            }
+            None => {
+                let reply = ErrorReply::error("42704", "client not found");
+                Answer::Failed(reply.detail(format!("SHOW CLIENTS has no id {number}.")))
+            }
+        }
+    }
+
+    /// The servers that a command is about; never none.
+    fn servers_of(&self, scope: &Scope) -> Result<Vec<ServerPool>, ErrorReply> {
+        let mut servers = self.view.engine.servers();
+        if let Scope::Database(name) = scope {
+            let server = self.server_of(name)?;
+            servers.retain(|known| known.server.name == server);
+        }
+        if servers.is_empty() {
+            return Err(ErrorReply::error("55000", "there is no server"));
+        }
+        Ok(servers)
+    }
+
+    /// The name of the server that a database leads to.
+    fn server_of(&self, database: &str) -> Result<Arc<str>, ErrorReply> {
+        let plan = self.view.engine.plan();
+        let Some(index) = plan.table.database_index(database) else {
+            let names = plan.table.databases().iter().map(|database| &*database.name);
+            let reply = ErrorReply::error("3D000", format!("no such database: {database}"));
+            return Err(match route::nearest(database, names) {
+                Some(nearest) => reply.hint(format!("Did you mean {nearest}?")),
+                None => reply,
+            });
+        };
+        Ok(plan.table.server(plan.table.server_of(index)).name.clone())
+    }
+}

@@ -1,0 +1,146 @@
+//! What is the case: servers, routes and connections as of one look at them, and clients as of another.
+//!
+//! One look is one snapshot of each pool; everything after that works on copies and on counters that anybody may read.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use pool::{Activity, ConnectionView, Faults, RouteId, RouteView, Totals};
+use session::{ClientEntry, Engine, Lane, Phase, ServerMeters};
+
+/// All servers with their routes and connections, each list in a fixed order.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) servers: Vec<ServerFacts>,
+    pub(crate) routes: Vec<RouteFacts>,
+    pub(crate) connections: Vec<ConnectionFacts>,
+}
+
+/// One server and its pool.
+#[derive(Debug)]
+pub(crate) struct ServerFacts {
+    pub(crate) server: Arc<route::Server>,
+    pub(crate) totals: Totals,
+    pub(crate) faults: Faults,
+    pub(crate) meters: Arc<ServerMeters>,
+}
+
+/// One route in use.
+#[derive(Debug)]
+pub(crate) struct RouteFacts {
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) view: RouteView,
+    /// Connections out for a test; they count as in use in `view`.
+    pub(crate) testing: u32,
+    /// The most connections its server allows at present.
+    pub(crate) effective_budget: u32,
+    /// How long its first waiter has waited.
+    pub(crate) oldest_wait: Duration,
+}
+
+/// One server connection.
+#[derive(Debug)]
+pub(crate) struct ConnectionFacts {
+    pub(crate) server: Arc<route::Server>,
+    /// The route it belongs to; none when the route is gone and the connection about to follow.
+    pub(crate) lane: Option<Arc<Lane>>,
+    pub(crate) view: ConnectionView,
+    pub(crate) now: SystemTime,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct ClientFacts {
+    pub(crate) entry: Arc<ClientEntry>,
+    pub(crate) phase: Phase,
+    pub(crate) server_process: Option<u32>,
+    /// How long it has been connected.
+    pub(crate) age: Duration,
+    pub(crate) now: SystemTime,
+}
+
+impl Facts {
+    /// Looks at everything.
+    pub(crate) fn of(engine: &Engine) -> Self {
+        let mut facts = Self { servers: Vec::new(), routes: Vec::new(), connections: Vec::new() };
+        let mut lanes: HashMap<Arc<str>, HashMap<RouteId, Arc<Lane>>> = HashMap::new();
+        for lane in engine.lanes() {
+            lanes.entry(lane.server.clone()).or_default().insert(lane.id(), lane);
+        }
+        let mut servers = engine.servers();
+        servers.sort_by(|a, b| a.server.name.cmp(&b.server.name));
+        for server in servers {
+            let lanes = lanes.remove(&server.server.name).unwrap_or_default();
+            facts.add(server, lanes);
+        }
+        facts.routes.sort_by(|a, b| a.names().cmp(&b.names()));
+        facts
+    }
+
+    fn add(&mut self, server: session::ServerPool, mut lanes: HashMap<RouteId, Arc<Lane>>) {
+        let snapshot = server.pool.snapshot();
+        let now = SystemTime::now();
+        let (totals, at) = (snapshot.totals, snapshot.at);
+        let server = (Arc::new(server.server), server.meters);
+        let mut testing: HashMap<RouteId, u32> = HashMap::new();
+        for view in snapshot.connections {
+            if view.activity == Activity::Testing {
+                *testing.entry(view.route).or_default() += 1;
+            }
+            let lane = lanes.get(&view.route).cloned();
+            self.connections.push(ConnectionFacts { server: server.0.clone(), lane, view, now });
+        }
+        for (id, view) in snapshot.routes {
+            // A route without a lane was made or retired just now.
+            let Some(lane) = lanes.remove(&id) else { continue };
+            self.routes.push(RouteFacts {
+                lane,
+                testing: testing.get(&id).copied().unwrap_or_default(),
+                effective_budget: totals.effective_budget,
+                oldest_wait: view.oldest_waiter.map_or(Duration::ZERO, |since| at.since(since)),
+                view,
+            });
+        }
+        let (server, meters) = server;
+        self.servers.push(ServerFacts { server, totals, faults: snapshot.faults, meters });
+    }
+}
+
+impl RouteFacts {
+    /// Server, database and user: what routes are ordered by.
+    pub(crate) fn names(&self) -> [&str; 3] {
+        [&self.lane.server, &self.lane.database, &self.lane.user]
+    }
+
+    /// Connected clients. The gauge may dip below zero for an instant when a client changes threads.
+    pub(crate) fn clients(&self) -> u64 {
+        u64::try_from(self.lane.meters().clients.get()).unwrap_or(0)
+    }
+}
+
+impl ServerFacts {
+    /// Broken promises in all; must be zero.
+    pub(crate) fn faults_sum(&self) -> u64 {
+        crate::tables::servers::FAULTS_BY_NAME.iter().map(|fault| (fault.count)(&self.faults)).sum()
+    }
+}
+
+impl ClientFacts {
+    /// Looks at all clients who have logged in, in the order in which they came.
+    pub(crate) fn all(engine: &Engine) -> Vec<Self> {
+        let (now, instant) = (SystemTime::now(), Instant::now());
+        let mut entries = engine.registry().entries();
+        entries.sort_unstable_by_key(|entry| entry.number());
+        let fact = |entry: Arc<ClientEntry>| Self {
+            phase: entry.phase(),
+            server_process: entry.server_process(),
+            age: instant.saturating_duration_since(entry.since),
+            entry,
+            now,
+        };
+        entries.into_iter().map(fact).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! Documentation written from the tables and metrics themselves.
+
+use std::fmt::Write as _;
+
+use crate::{
+    console::COMMANDS,
+    http::PAGES,
+    metrics::{Family, PROCESS, ROUTES, ROUTES_SHOWN_MAX, SERVERS, Values},
+    tables::TOPICS,
+};
+
+/// Start of the console's page.
+const CONSOLE_HEAD: &str = "\
+# Admin console
+
+Connect to the database `evenkeel` (or `pgbouncer`, for existing tools) as a user of `admin.users`, who may do everything,
+or of `admin.stats_users`, who may `SHOW`:
+
+```
+psql -h 127.0.0.1 -p 6432 -U admin evenkeel -c 'show routes'
+```
+
+One statement at a time, by the simple query protocol; comments and a semicolon at the end are allowed, words are alike in
+any case, names are not. A name with blanks or signs stands in double quotes. Tables have PgBouncer's columns first, under
+its names and types and in its order, then ours; an empty value is NULL. The settings that drivers ask for or set when
+they log in (`client_encoding`, `datestyle`, `timezone` and so on) are answered.
+
+This page is written from the source of the tables (`crates/control/src/tables`): do not edit it.
+";
+
+/// Start of the metrics' page.
+const METRICS_HEAD: &str = "\
+# Metrics
+
+`http://127.0.0.1:9632/metrics` (`listen.http`) serves them in Prometheus' text format. Durations are in seconds. The
+buckets of histograms end at powers of two of a microsecond, from 64 µs to 67 s, and a histogram appears with its first
+value.
+";
+
+/// The page on the admin console, in Markdown: each command, each table, each column.
+#[must_use]
+pub fn console_page() -> String {
+    let mut page = String::from(CONSOLE_HEAD);
+    page.push_str("\n## Commands\n\n| command | what it does |\n|---|---|\n");
+    for command in COMMANDS {
+        let words = format!("{} {}", command.words, command.operand);
+        push(&mut page, format_args!("| `{}` | {} |\n", words.trim(), command.about));
+    }
+    for topic in TOPICS {
+        push(&mut page, format_args!("\n## SHOW {}\n\n{}\n\n", topic.name, topic.about));
+        page.push_str("| column | type | what it means |\n|---|---|---|\n");
+        for heading in (topic.headings)() {
+            push(&mut page, format_args!("| `{}` | {} | {} |\n", heading.name, heading.kind.name(), heading.about));
+        }
+    }
+    page.push_str(
+        "\n## HTTP\n\nThe same facts for programs (`listen.http`). It asks for no password and changes nothing.\n\n",
+    );
+    page.push_str("| page | what it shows |\n|---|---|\n");
+    for (path, about) in PAGES {
+        push(&mut page, format_args!("| `{path}` | {about} |\n"));
+    }
+    page
+}
+
+/// The page on metrics, in Markdown: each family.
+#[must_use]
+pub fn metrics_page() -> String {
+    let mut page = String::from(METRICS_HEAD);
+    push(
+        &mut page,
+        format_args!(
+            "At most {ROUTES_SHOWN_MAX} routes are shown one by one, the first by server, database and user; the others \
+             are added up,\nby server, under `database=\"other\",user=\"other\"`.\n\n\
+             This page is written from the source of the metrics (`crates/control/src/metrics/families.rs`): do not \
+             edit it.\n"
+        ),
+    );
+    section(&mut page, "The program", "", PROCESS);
+    section(&mut page, "Servers", "Label: `server`.\n\n", SERVERS);
+    section(&mut page, "Routes", "Labels: `server`, `database`, `user`, as clients name them.\n\n", ROUTES);
+    page
+}
+
+fn section<T>(page: &mut String, title: &str, labels: &str, families: &[Family<T>]) {
+    push(page, format_args!("\n## {title}\n\n{labels}| metric | type | what it tells |\n|---|---|---|\n"));
+    for Family { name, about, values } in families {
+        let (kind, label) = match values {
+            Values::Counter(_) => ("counter", None),
+            Values::Gauge(_) => ("gauge", None),
+            Values::Histogram(_) => ("histogram", None),
+            Values::Counters(label, _) => ("counter", Some(label)),
+            Values::Gauges(label, _) => ("gauge", Some(label)),
+        };
+        let label = label.map(|label| format!(" By `{label}`.")).unwrap_or_default();
+        push(page, format_args!("| `{name}` | {kind} | {about}{label} |\n"));
+    }
+}
+
+fn push(page: &mut String, text: std::fmt::Arguments<'_>) {
+    page.write_fmt(text).expect("writing to a String cannot fail");
+}

@@ -1,0 +1,213 @@
+//! `SHOW LISTS`, `SHOW STATE`, `SHOW VERSION` and `SHOW CONFIG`: names and values.
+
+use config::{keys::File, reference};
+use serde_json::Value;
+
+use crate::{
+    table::{Cell, Column},
+    view::View,
+};
+
+/// Something counted.
+pub(crate) type Count = (&'static str, u64);
+
+/// What there is how much of. PgBouncer's rows in its order (1.26.1, `src/admin.c`, `admin_show_lists`), then ours.
+pub(crate) fn lists(view: &View) -> Vec<Count> {
+    let (plan, registry) = (view.engine.plan(), view.engine.registry());
+    let servers = view.engine.servers();
+    let sum = |of: fn(&pool::Totals) -> u32| servers.iter().map(|server| u64::from(of(&server.pool.totals()))).sum();
+    let (connected, logged_in) = (registry.len(), registry.entries().len());
+    vec![
+        ("databases", plan.table.databases().len() as u64),
+        ("users", plan.table.users().len() as u64),
+        ("peers", 0),
+        ("pools", view.engine.lanes().len() as u64),
+        ("peer_pools", 0),
+        ("free_clients", plan.limits.total.saturating_sub(connected) as u64),
+        ("used_clients", logged_in as u64),
+        ("login_clients", connected.saturating_sub(logged_in) as u64),
+        ("free_servers", sum(|totals| totals.idle)),
+        ("used_servers", sum(|totals| totals.in_use)),
+        ("dns_names", 0),
+        ("dns_zones", 0),
+        ("dns_queries", 0),
+        ("dns_pending", 0),
+        ("servers", servers.len() as u64),
+        ("waiting_clients", sum(|totals| totals.waiting)),
+    ]
+}
+
+/// Columns of `SHOW LISTS`.
+pub(crate) const LISTS: &[Column<Count>] = &[
+    Column::text("list", "What is counted.", |row| row.0.into()),
+    Column::int4("items", "How many there are. free_clients: how many more may connect.", |row| row.1.into()),
+];
+
+/// A name and what it stands at.
+pub(crate) type Standing = (&'static str, String);
+
+/// PgBouncer's rows first.
+pub(crate) fn state(view: &View) -> Vec<Standing> {
+    let servers = view.engine.servers();
+    let paused: Vec<_> =
+        servers.iter().filter(|server| server.pool.totals().paused).map(|server| &*server.server.name).collect();
+    let yes = |yes: bool| String::from(if yes { "yes" } else { "no" });
+    let all_paused = !servers.is_empty() && paused.len() == servers.len();
+    vec![
+        ("active", yes(!all_paused)),
+        ("paused", yes(all_paused)),
+        ("paused_servers", paused.join(", ")),
+        ("state", view.state().name().into()),
+        ("ready", view.readiness().map_or_else(|why| why, |()| yes(true))),
+        ("uptime_s", view.uptime().as_secs().to_string()),
+    ]
+}
+
+/// Columns of `SHOW STATE`.
+pub(crate) const STATE: &[Column<Standing>] = &[
+    Column::text("key", "active, paused (every server is), paused_servers, state, ready, uptime_s.", |row| {
+        row.0.into()
+    }),
+    Column::text("value", "yes, no, or what it stands at.", |row| row.1.as_str().into()),
+];
+
+/// Columns of `SHOW VERSION`.
+pub(crate) const VERSION: &[Column<&'static str>] =
+    &[Column::text("version", "Evenkeel and its version.", |version| format!("Evenkeel {version}").into())];
+
+/// One key of the configuration in force.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Setting {
+    key: String,
+    value: Option<String>,
+    default: Option<String>,
+    restart: bool,
+}
+
+/// Keys of ours under PgBouncer's names, for tools that look for these.
+const PGBOUNCER_KEYS: [(&str, &str); 5] = [
+    ("limits.max_clients", "max_client_conn"),
+    ("pool.mode", "pool_mode"),
+    ("pool.max_lifetime", "server_lifetime"),
+    ("pool.idle_timeout", "server_idle_timeout"),
+    ("pool.checkout_timeout", "query_wait_timeout"),
+];
+
+/// Every key, with its section: `pool.mode`, `servers.pg-a.budget`. The configuration has no secrets in it.
+pub(crate) fn config(view: &View) -> Vec<Setting> {
+    settings(view.config().keys())
+}
+
+fn settings(keys: &File) -> Vec<Setting> {
+    let schema = reference::schema();
+    let (Ok(Value::Object(now)), Ok(defaults)) = (serde_json::to_value(keys), serde_json::to_value(File::default()))
+    else {
+        return Vec::new();
+    };
+    let mut settings = Vec::new();
+    for (section, value) in &now {
+        match value {
+            Value::Array(entries) => {
+                for (place, entry) in entries.iter().enumerate() {
+                    let name = entry.get("name").and_then(Value::as_str).map_or_else(|| place.to_string(), Into::into);
+                    flatten(&format!("{section}.{name}"), entry, None, &mut settings);
+                }
+            }
+            value => {
+                let first = settings.len();
+                flatten(section, value, defaults.get(section), &mut settings);
+                for setting in settings.iter_mut().skip(first) {
+                    let key = setting.key.split_once('.').map_or("", |(_, key)| key);
+                    setting.restart = reference::needs_restart(&schema, section, key);
+                }
+            }
+        }
+    }
+    for (ours, theirs) in PGBOUNCER_KEYS {
+        if let Some(Setting { value, default, restart, .. }) = settings.iter().find(|setting| setting.key == ours) {
+            let (value, default, restart) = (value.clone(), default.clone(), *restart);
+            settings.push(Setting { key: theirs.into(), value, default, restart });
+        }
+    }
+    settings
+}
+
+/// Appends the keys of a table, inner tables included.
+fn flatten(prefix: &str, table: &Value, defaults: Option<&Value>, settings: &mut Vec<Setting>) {
+    for (name, value) in table.as_object().into_iter().flatten() {
+        let (key, default) = (format!("{prefix}.{name}"), defaults.and_then(|defaults| defaults.get(name)));
+        if value.is_object() {
+            flatten(&key, value, default, settings);
+        } else {
+            settings.push(Setting { key, value: text(value), default: default.and_then(text), restart: false });
+        }
+    }
+}
+
+/// A value as the file has it; texts without their quotes.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// PgBouncer's columns in its order (1.26.1, `src/admin.c`, `show_one_param`).
+pub(crate) const CONFIG: &[Column<Setting>] = &[
+    Column::text(
+        "key",
+        "The key with its section, or the entry's name. Some appear under PgBouncer's names as well.",
+        |s| s.key.as_str().into(),
+    ),
+    Column::text("value", "Its value.", |s| s.value.clone().into()),
+    Column::text("default", "The value it has when it is not given; empty: none.", |s| s.default.clone().into()),
+    Column::text("changeable", "yes: RELOAD applies a change; no: it needs a restart.", |s| {
+        Cell::from(if s.restart { "no" } else { "yes" })
+    }),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_have_values_defaults_and_no_secrets() {
+        let config = config::Config::from_toml(
+            r#"
+            [limits]
+            max_clients = 77
+            [admin]
+            users = ["root"]
+            password = "xyzzy-admin"
+            [[servers]]
+            name = "pg-a"
+            address = "127.0.0.1:5432"
+            budget = 9
+            [[databases]]
+            name = "*"
+            cluster = "pg-a"
+            server_user = "owner"
+            server_password = "xyzzy-database"
+            [[users]]
+            name = "app"
+            password = "xyzzy-user"
+            server_password = "xyzzy-server"
+            "#,
+            "test.toml",
+        )
+        .unwrap();
+        let settings = settings(config.keys());
+        let find = |key: &str| settings.iter().find(|setting| setting.key == key).unwrap();
+        let limit = find("limits.max_clients");
+        assert_eq!((limit.value.as_deref(), limit.default.as_deref()), (Some("77"), Some("10000")));
+        assert_eq!(find("max_client_conn").value.as_deref(), Some("77"));
+        assert!(find("listen.http").restart && !limit.restart);
+        assert_eq!(find("servers.pg-a.budget").value.as_deref(), Some("9"));
+        assert_eq!(find("pool.mode").value.as_deref(), Some("transaction"));
+        for (ours, theirs) in PGBOUNCER_KEYS {
+            assert_eq!(find(ours).value, find(theirs).value);
+        }
+        assert!(!format!("{settings:?}").contains("xyzzy"));
+    }
+}
