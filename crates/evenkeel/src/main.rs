@@ -11,7 +11,6 @@ mod log;
 mod plan;
 mod runtime;
 mod serve;
-mod shim;
 
 use std::process::ExitCode;
 

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use config::Config;
-use crate::shim::{Control, Shutdown, State, Steering};
+use control::{Control, Shutdown, State, Steering};
 use route::Address;
 use session::{Engine, Listener};
 use socket2::{Domain, Protocol, Socket, Type};
