@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use testkit::{Evenkeel, Options};
+use testkit::{Evenkeel, Login, Options};
 
 use crate::bench::build_evenkeel;
 use crate::load::{Load, Plan};
@@ -34,7 +34,11 @@ pub(crate) fn run(length: Length) -> Result<()> {
     testkit::process::raise_file_limit();
     setup::servers()?;
     let binary = build_evenkeel()?;
-    let scene = Scene { budget: 20, users: &["reports", "shop", "cron"], databases: &["sales", "stock"] };
+    let scene = Scene {
+        budget: 20,
+        users: &["reports", "shop", "cron"].map(|user| (user, Login::Scram)),
+        databases: &["sales", "stock"],
+    };
     println!("==> start PostgreSQL and Evenkeel");
     let pg = scene.postgres(Options::new())?;
     let evenkeel = scene.evenkeel(&binary, &pg)?;

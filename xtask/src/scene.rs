@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
+use testkit::wire::md5_verifier;
 use testkit::{Evenkeel, Login, Options, Postgres, Wire};
 
 /// A server connection budget, users and databases; every user has the password [`PASSWORD`].
 pub(crate) struct Scene<'a> {
     /// The most server connections Evenkeel may hold.
     pub(crate) budget: u32,
-    /// Names of the users.
-    pub(crate) users: &'a [&'a str],
+    /// Names of the users, and how they log in, here and at the server. Hundreds of md5 logins cost little.
+    pub(crate) users: &'a [(&'a str, Login)],
     /// Names of the databases.
     pub(crate) databases: &'a [&'a str],
 }
@@ -21,7 +22,7 @@ impl Scene<'_> {
     pub(crate) fn postgres(&self, options: Options) -> Result<Postgres> {
         let spare = 80;
         let options = options.max_connections(self.budget + spare);
-        let options = self.users.iter().fold(options, |options, user| options.user(user, PASSWORD, Login::Scram));
+        let options = self.users.iter().fold(options, |options, (user, login)| options.user(user, PASSWORD, *login));
         Postgres::start(self.databases.iter().fold(options, |options, database| options.database(database)))
     }
 
@@ -38,8 +39,12 @@ impl Scene<'_> {
              role = \"primary\"\nbudget = {}\n\n[[databases]]\nname = \"*\"\ncluster = \"main\"\n\n",
             self.budget
         );
-        for user in self.users.iter().chain(&[OPERATOR]) {
-            let _ = writeln!(text, "[[users]]\nname = \"{user}\"\npassword = \"{PASSWORD}\"\n");
+        for (user, login) in self.users.iter().chain(&[(OPERATOR, Login::Scram)]) {
+            let verifier = match login {
+                Login::Md5 => md5_verifier(user, PASSWORD),
+                Login::Scram | Login::Trust => PASSWORD.to_owned(),
+            };
+            let _ = writeln!(text, "[[users]]\nname = \"{user}\"\npassword = \"{verifier}\"\n");
         }
         let _ = writeln!(text, "[admin]\nusers = [\"{OPERATOR}\"]");
         text

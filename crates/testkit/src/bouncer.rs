@@ -24,6 +24,7 @@ pub struct Ini {
     databases: String,
     settings: String,
     users: String,
+    hba: String,
 }
 
 impl Ini {
@@ -47,6 +48,13 @@ impl Ini {
         self
     }
 
+    /// Sets the access rules that `auth_type = hba` goes by.
+    #[must_use]
+    pub fn hba(mut self, rules: &str) -> Self {
+        rules.clone_into(&mut self.hba);
+        self
+    }
+
     /// Adds a user with its clear-text password (or verifier) to the user list.
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
@@ -64,17 +72,19 @@ impl PgBouncer {
     pub fn start(install: &Install, ini: &Ini) -> Result<Self> {
         let folder = install.folder("pgbouncer")?;
         let port = Port::reserve()?;
-        let (file, users) = (folder.path().join("pgbouncer.ini"), folder.path().join("users.txt"));
+        let [file, users, hba] = ["pgbouncer.ini", "users.txt", "hba.conf"].map(|name| folder.path().join(name));
         let text = format!(
             "[databases]\n{}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\nauth_file = {}\n\
-             {DEFAULTS}{}",
+             auth_hba_file = {}\n{DEFAULTS}{}",
             ini.databases,
             port.number(),
             users.display(),
+            hba.display(),
             ini.settings
         );
         fs::write(&file, text)?;
         fs::write(&users, &ini.users)?;
+        fs::write(&hba, &ini.hba)?;
         install.give(folder.path())?;
         let mut command = install.pgbouncer()?;
         command.arg(&file);

@@ -72,6 +72,8 @@ pub struct Outcome {
     pub tps: f64,
     /// Times from the first statement to the last answer, sorted; a sample when the run asked for one.
     pub latencies: Latencies,
+    /// All that pgbench printed.
+    pub report: String,
 }
 
 /// Sorted times.
@@ -125,6 +127,13 @@ impl Pgbench {
             connect_each: false,
             sampling: 1.0,
         }
+    }
+
+    /// Another user.
+    #[must_use]
+    pub fn user(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.user);
+        self
     }
 
     /// The password to log in with.
@@ -302,6 +311,7 @@ fn parse(output: &str) -> Result<Outcome> {
         // pgbench leaves the rate out when every client gave up.
         tps: after("tps =").unwrap_or(0.0),
         latencies: Latencies::default(),
+        report: output.to_owned(),
     })
 }
 

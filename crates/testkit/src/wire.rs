@@ -369,6 +369,12 @@ impl Wire {
     }
 }
 
+/// What PostgreSQL stores for a user with an md5 password: `md5` and the digest of password and name.
+#[must_use]
+pub fn md5_verifier(user: &str, password: &str) -> String {
+    postgres_protocol::password::md5(password.as_bytes(), user)
+}
+
 /// The bytes of one message: a type byte, the length, the body.
 #[must_use]
 pub fn message(tag: u8, body: &[u8]) -> Vec<u8> {

@@ -99,7 +99,7 @@ pub(crate) fn measure(contender: &Contender, bench: &Pgbench, duration: Duration
         std::thread::sleep(SAMPLE_PERIOD);
     }
     let outcome = running.finish()?;
-    ensure!(outcome.transactions > 0, "no transaction completed");
+    ensure!(outcome.transactions > 0, "no transaction completed:\n{}", outcome.report);
     let end = samples.len().saturating_sub(2);
     let last = *samples.get(end).context("pgbench ended at once")?;
     let first = *samples

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use testkit::bouncer::Ini;
-use testkit::{Install, Options, PgBouncer, Postgres};
+use testkit::{Install, Login, Options, PgBouncer, Postgres};
 
 use super::Arguments;
 use super::contender::{Contender, build_evenkeel, order};
@@ -63,7 +63,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .chain((1..=EQUALS).map(|number| format!("equal{number}")))
         .collect();
     let names: Vec<&str> = users.iter().map(String::as_str).collect();
-    let scene = Scene { budget: BUDGET, users: &names, databases: &["app"] };
+    let logins: Vec<_> = names.iter().map(|name| (*name, Login::Md5)).collect();
+    let scene = Scene { budget: BUDGET, users: &logins, databases: &["app"] };
     let pg = scene.postgres(Options::new().set("log_connections", "on"))?;
     let contenders =
         [Contender::evenkeel(scene.evenkeel(&binary, &pg)?), Contender::pgbouncer(pgbouncer(&names, &pg)?)];
@@ -85,7 +86,7 @@ fn pgbouncer(users: &[&str], pg: &Postgres) -> Result<PgBouncer> {
     let budget = BUDGET.to_string();
     let ini = Ini::new()
         .database("app", &format!("host=127.0.0.1 port={}", pg.port()))
-        .set("auth_type", "scram-sha-256")
+        .set("auth_type", "md5")
         .set("default_pool_size", &budget)
         .set("max_db_connections", &budget);
     let ini = users.iter().fold(ini, |ini, user| ini.user(user, PASSWORD));

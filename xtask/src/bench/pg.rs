@@ -7,7 +7,8 @@ use std::fs;
 use anyhow::{Context, Result};
 use testkit::bouncer::Ini;
 use testkit::pgbench::{Mode, Script};
-use testkit::{Install, Options, PgBouncer, Pgbench, Postgres, Wire};
+use testkit::wire::md5_verifier;
+use testkit::{Install, Login, Options, PgBouncer, Pgbench, Postgres, Wire};
 
 use super::Arguments;
 use super::contender::{Cell, Contender, build_evenkeel, measure, order};
@@ -29,7 +30,8 @@ enum Work {
 /// Runs all cells and prints the tables; writes them to `docs/benchmarks/pg.md` when asked.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let binary = build_evenkeel()?;
-    let scene = Scene { budget: BUDGET, users: &[USER], databases: &[DATABASE] };
+    let scene =
+        Scene { budget: BUDGET, users: &[(USER, Login::Md5), (SCRAM_USER, Login::Scram)], databases: &[DATABASE] };
     let pg = scene.postgres(Options::new().set("shared_buffers", "256MB"))?;
     pg.process()?.prefer();
     bench(&pg, pg.port()).initialise(SCALE)?;
@@ -69,9 +71,11 @@ fn bench(pg: &Postgres, port: u16) -> Pgbench {
 fn pgbouncer(pg: &Postgres) -> Result<PgBouncer> {
     let ini = Ini::new()
         .database("*", &format!("host=127.0.0.1 port={}", pg.port()))
-        .set("auth_type", "scram-sha-256")
+        .set("auth_type", "hba")
+        .hba(&format!("host all {SCRAM_USER} all scram-sha-256\nhost all all all md5\n"))
         .set("default_pool_size", &BUDGET.to_string())
-        .user(USER, PASSWORD);
+        .user(USER, &md5_verifier(USER, PASSWORD))
+        .user(SCRAM_USER, PASSWORD);
     PgBouncer::start(&Install::with_pgbouncer()?, &ini)
 }
 
@@ -90,7 +94,7 @@ impl Work {
             Self::Extended => bench.mode(Mode::Extended),
             Self::Prepared => bench.mode(Mode::Prepared),
             Self::TpcB => bench.script(Script::TpcB),
-            Self::Logins => bench.connect_each(),
+            Self::Logins => bench.user(SCRAM_USER).connect_each(),
         }
     }
 
@@ -183,8 +187,10 @@ fn preface(arguments: &Arguments, pg: &Postgres) -> Result<String> {
 }
 
 const USER: &str = "app";
+/// The user whose logins are measured.
+const SCRAM_USER: &str = "scram";
 const DATABASE: &str = "bench";
 const BUDGET: u32 = 16;
 const SCALE: u32 = 10;
-const IDLE_CLIENTS: u32 = 2000;
+const IDLE_CLIENTS: u32 = 4000;
 const MIB: f64 = 1024.0 * 1024.0;
