@@ -236,11 +236,9 @@ impl Scheduler {
         if taking.expected() > 0 || !above_share {
             return None;
         }
-        // A giver with waiters of its own yields to somebody who has had no more service than itself, after its turn.
-        match giving.queue.is_empty() {
-            true => Some(since.after(self.keep_time())),
-            false => (taking.clock <= giving.clock).then_some(since.after(self.keep_time() * TURN_KEEPS)),
-        }
+        // A giver with waiters of its own has its turn first.
+        let keeps = if giving.queue.is_empty() { 1 } else { TURN_KEEPS };
+        Some(since.after(self.keep_time().saturating_mul(keeps)))
     }
 
     /// Whether a slot that does not divide evenly goes round from `giver`, which would keep `after`, to `taker`.
