@@ -141,6 +141,19 @@ async fn new_credentials_replace_every_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connect_with_old_credentials_that_nobody_waits_for_is_closed_when_it_is_done() {
+    let server = Server::taking(Duration::from_millis(100));
+    let (pool, route) = pool(&server, plain(4));
+    let waiter = pool.start_checkout(route, Checkout::new());
+    settle().await;
+    pool.replace_route(route, "app-rotated");
+    drop(waiter);
+    eventually("it came and went", || server.closed_for(CloseReason::Reconnect) == 1).await;
+    at_rest(&server, &pool).await;
+    assert_eq!((server.live(), server.connects_begun()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reconnect_replaces_every_connection() {
     let server = Server::new();
     let (pool, route) = pool(&server, plain(4));
