@@ -22,7 +22,7 @@ use crate::{
     lane::Lane,
     operator,
     plan::{AuthMethod, Plan, UserEntry},
-    registry::{Admission, Alarm},
+    registry::{Admission, Alarm, Presence},
     secrets::random,
     stream::Stream,
 };
@@ -76,9 +76,10 @@ pub(crate) async fn receive(engine: Arc<Engine>, stream: Stream) {
             .into())
     });
     match greeted {
-        Ok(Session::Client { admission, client }) => {
-            let Guest { stream, .. } = guest;
-            serve(admission, client, stream, &engine).await;
+        Ok(Session::Client(client)) => {
+            // A task of its own: what logging in needed is given back now, not when the client leaves.
+            let Newcomer { lane, presence, settings } = client;
+            tokio::spawn(Client::new(guest.stream, engine, lane, presence, settings).serve());
         }
         Ok(Session::Console { admission: _admission, operator }) => {
             Box::pin(operator::serve(&engine, guest.stream, operator)).await;
@@ -98,21 +99,15 @@ pub(crate) async fn receive(engine: Arc<Engine>, stream: Stream) {
 
 /// What a login leads to.
 enum Session {
-    Client { admission: Admission, client: Newcomer },
+    Client(Newcomer),
     Console { admission: Admission, operator: Operator },
 }
 
 /// A client that has logged in and waits to be told so.
 struct Newcomer {
     lane: Arc<Lane>,
-    entry: Arc<crate::registry::ClientEntry>,
+    presence: Presence,
     settings: Settings,
-}
-
-async fn serve(admission: Admission, newcomer: Newcomer, stream: Stream, engine: &Arc<Engine>) {
-    let Newcomer { lane, entry, settings } = newcomer;
-    Client::new(stream, engine.clone(), lane, entry, settings).serve().await;
-    drop(admission);
 }
 
 async fn greet(engine: &Arc<Engine>, guest: &mut Guest) -> Result<Session, Refusal> {
@@ -154,13 +149,14 @@ async fn greet(engine: &Arc<Engine>, guest: &mut Guest) -> Result<Session, Refus
     let settings = Settings::from_startup(&startup.settings);
     guest.greet(&lane, &settings).await?;
     let key: [u8; LONG_KEY_LEN] = random();
-    let entry = admission.enter(user, database, key);
+    let presence = admission.enter(user, database, key);
+    let entry = presence.entry();
     let given = if startup.takes_long_key() { &key[..] } else { &key[..4] };
     write::backend_key_data(&mut guest.out, entry.process(), given);
     write::ready_for_query(&mut guest.out, b'I');
     guest.write().await?;
     tracing::info!(client = entry.number(), user = %entry.user, database = %entry.database, peer = %entry.peer, "client logged in");
-    Ok(Session::Client { admission, client: Newcomer { lane, entry, settings } })
+    Ok(Session::Client(Newcomer { lane, presence, settings }))
 }
 
 impl Guest {

@@ -107,6 +107,8 @@ pub struct ClientEntry {
     pub peer: Peer,
     /// When it came.
     pub since: Instant,
+    /// The address it is counted for.
+    counted_ip: Option<IpAddr>,
     phase: AtomicU8,
     /// Process number of the server connection it holds; 0 for none.
     server: AtomicU32,
@@ -201,16 +203,29 @@ struct Inner {
     per_address: HashMap<IpAddr, usize>,
 }
 
-/// A client's place among the others. Dropping it gives the place up.
+/// The place of somebody who has not logged in yet. Dropping it gives the place up.
 #[derive(Debug)]
 pub(crate) struct Admission {
     registry: Arc<Registry>,
+    peer: Peer,
+    /// `None` once a [`Presence`] has taken it over.
+    seat: Option<Seat>,
+}
+
+/// What was counted for somebody.
+#[derive(Debug)]
+struct Seat {
     place: usize,
     number: u64,
-    peer: Peer,
-    /// The address it was counted for.
     ip: Option<IpAddr>,
     names: Option<(Arc<str>, Arc<str>)>,
+}
+
+/// The place of a client that has logged in. Dropping it gives the place up.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    registry: Arc<Registry>,
+    entry: Arc<ClientEntry>,
 }
 
 impl Registry {
@@ -280,7 +295,7 @@ impl Registry {
         inner.last_number += 1;
         let (place, number) = (inner.entries.insert(None), inner.last_number);
         drop(inner);
-        Ok(Admission { registry: self.clone(), place, number, peer, ip, names: None })
+        Ok(Admission { registry: self.clone(), peer, seat: Some(Seat { place, number, ip, names: None }) })
     }
 
     /// Raises the alarms that are due.
@@ -305,6 +320,18 @@ impl Registry {
                 let ms = at.saturating_duration_since(self.epoch).as_millis();
                 entry.due.store(u64::try_from(ms).unwrap_or(u64::MAX), Relaxed);
             }
+        }
+    }
+
+    fn leave(&self, place: usize, ip: Option<IpAddr>, names: Option<(&Arc<str>, &Arc<str>)>) {
+        let mut inner = self.lock();
+        inner.entries.try_remove(place);
+        if let Some(ip) = &ip {
+            uncount(&mut inner.per_address, ip);
+        }
+        if let Some((user, database)) = names {
+            uncount(&mut inner.per_user, user);
+            uncount(&mut inner.per_database, database);
         }
     }
 
@@ -346,19 +373,23 @@ impl Admission {
             return Err(reply);
         }
         drop(inner);
-        self.names = Some((user.clone(), database.clone()));
+        if let Some(seat) = &mut self.seat {
+            seat.names = Some((user.clone(), database.clone()));
+        }
         Ok(())
     }
 
     /// Makes the client visible and reachable, with a cancel key of its own.
-    pub(crate) fn enter(&self, user: Arc<str>, database: Arc<str>, key: [u8; LONG_KEY_LEN]) -> Arc<ClientEntry> {
+    pub(crate) fn enter(mut self, user: Arc<str>, database: Arc<str>, key: [u8; LONG_KEY_LEN]) -> Presence {
+        let Seat { place, number, ip, .. } = self.seat.take().expect("only this, which consumes, takes the seat");
         let entry = Arc::new(ClientEntry {
-            number: self.number,
-            process: u32::try_from(self.place + 1).unwrap_or(u32::MAX),
+            number,
+            process: u32::try_from(place + 1).unwrap_or(u32::MAX),
             key,
             user,
             database,
             peer: self.peer,
+            counted_ip: ip,
             since: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
             server: AtomicU32::new(0),
@@ -368,24 +399,32 @@ impl Admission {
             due_alarm: AtomicU8::new(0),
             cancel: Mutex::new(None),
         });
-        if let Some(place) = self.registry.lock().entries.get_mut(self.place) {
+        if let Some(place) = self.registry.lock().entries.get_mut(place) {
             *place = Some(entry.clone());
         }
-        entry
+        Presence { registry: self.registry.clone(), entry }
+    }
+}
+
+impl Presence {
+    /// The client as others see it.
+    pub(crate) fn entry(&self) -> &Arc<ClientEntry> {
+        &self.entry
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut inner = self.registry.lock();
-        inner.entries.try_remove(self.place);
-        if let Some(ip) = &self.ip {
-            uncount(&mut inner.per_address, ip);
+        if let Some(Seat { place, ip, names, .. }) = self.seat.take() {
+            self.registry.leave(place, ip, names.as_ref().map(|(user, database)| (user, database)));
         }
-        if let Some((user, database)) = &self.names {
-            uncount(&mut inner.per_user, user);
-            uncount(&mut inner.per_database, database);
-        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let ClientEntry { process, counted_ip, user, database, .. } = &*self.entry;
+        self.registry.leave(*process as usize - 1, *counted_ip, Some((user, database)));
     }
 }
 
@@ -424,6 +463,11 @@ mod tests {
         Arc::new(Registry::new(ClientLimits { total, per_user, per_database: None, per_address: Some(2) }))
     }
 
+    fn named(mut admission: Admission) -> Admission {
+        admission.name(&"u".into(), None, &"d".into(), None).unwrap();
+        admission
+    }
+
     #[test]
     fn limits_hold_and_places_come_back() {
         let registry = registry(3, Some(1));
@@ -447,7 +491,8 @@ mod tests {
     fn only_the_right_key_finds_a_client() {
         let registry = registry(9, None);
         let admission = registry.admit(Peer::Unix).unwrap();
-        let entry = admission.enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
+        let presence = named(admission).enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
+        let entry = presence.entry().clone();
         assert!(registry.find(entry.process(), &[7; 4]).is_some());
         assert!(registry.find(entry.process(), &[7; LONG_KEY_LEN]).is_some());
         for key in [&[][..], &[7], &[7; 5], &[8; 4], &[7; 64]] {
@@ -455,7 +500,7 @@ mod tests {
         }
         assert!(registry.find(0, &[7; 4]).is_none());
         assert!(registry.find(u32::MAX, &[7; 4]).is_none());
-        drop(admission);
+        drop(presence);
         assert!(registry.find(entry.process(), &[7; 4]).is_none());
     }
 
@@ -463,8 +508,9 @@ mod tests {
     fn what_is_due_is_raised_once() {
         let registry = registry(9, None);
         let admission = registry.admit(Peer::Unix).unwrap();
-        let entry = admission.enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
-        registry.set_due(&entry, Some((registry.epoch, Alarm::QueryTimeout)));
+        let presence = named(admission).enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
+        let entry = presence.entry();
+        registry.set_due(entry, Some((registry.epoch, Alarm::QueryTimeout)));
         registry.raise_due();
         assert_eq!(entry.poll_alarm(Waker::noop()), Some(Alarm::QueryTimeout));
         registry.raise_due();

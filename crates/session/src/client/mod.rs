@@ -35,7 +35,7 @@ use crate::{
     engine::Engine,
     fault::Fault,
     lane::Lane,
-    registry::{ClientEntry, Phase},
+    registry::{ClientEntry, Phase, Presence},
     stream::Stream,
 };
 
@@ -48,6 +48,8 @@ pub(crate) struct Client {
     engine: Arc<Engine>,
     route: Arc<Lane>,
     shared: Arc<ClientEntry>,
+    /// Its place among the clients.
+    _presence: Presence,
     state: State,
     work: Work,
     mode: PoolMode,
@@ -65,11 +67,12 @@ impl Client {
         stream: Stream,
         engine: Arc<Engine>,
         route: Arc<Lane>,
-        shared: Arc<ClientEntry>,
+        presence: Presence,
         settings: Settings,
-    ) -> Self {
+    ) -> Box<Self> {
         let mode = route.terms().pool_mode;
-        Self {
+        let shared = presence.entry().clone();
+        Box::new(Self {
             stream,
             engine,
             route,
@@ -82,33 +85,32 @@ impl Client {
             leased_at: shared.since,
             asked_at: shared.since,
             shared,
-        }
+            _presence: presence,
+        })
     }
 
     /// Serves the client until it leaves or has to.
-    pub(crate) async fn serve(mut self) {
+    pub(crate) async fn serve(mut self: Box<Self>) {
         self.route.meters().clients.inc();
         let fault = self.live().await.err();
         self.route.meters().clients.dec();
-        let why = match fault {
-            None => "it left".into(),
-            Some(Fault::ClientGone) => "it is gone".into(),
-            Some(Fault::Client(error)) => {
-                let reply = ErrorReply::fatal("08P01", error.to_string());
-                self.say_last(&reply).await;
-                error.to_string()
-            }
-            Some(Fault::Refused(reply)) => {
-                self.say_last(&reply).await;
-                reply.message.into_owned()
-            }
-            Some(Fault::Server(fault)) => {
-                self.say_last(&server_gone(&fault, pg::Severity::Fatal)).await;
-                fault.to_string()
-            }
-        };
+        // Boxed: it happens once, and the session's task need not have room for it all the time.
+        let why = Box::pin(self.take_leave(fault)).await;
         let ClientEntry { user, database, peer, .. } = &*self.shared;
         tracing::info!(client = self.shared.number(), %user, %database, %peer, why, "client closed");
+    }
+
+    /// Tells the client, if it is still there, why the session ends; returns it for the log.
+    async fn take_leave(&mut self, fault: Option<Fault>) -> String {
+        let reply = match fault {
+            None => return "it left".into(),
+            Some(Fault::ClientGone) => return "it is gone".into(),
+            Some(Fault::Client(error)) => ErrorReply::fatal("08P01", error.to_string()),
+            Some(Fault::Refused(reply)) => *reply,
+            Some(Fault::Server(fault)) => server_gone(&fault, pg::Severity::Fatal),
+        };
+        self.say_last(&reply).await;
+        reply.message.into_owned()
     }
 
     async fn live(&mut self) -> Result<(), Fault> {
@@ -172,6 +174,7 @@ impl Client {
                 self.work.down.poll_flush(cx, &mut self.stream).map_err(|_| Fault::ClientGone)
             })
             .await?;
+            self.work.own_pending = 0;
             self.route.meters().bytes_sent.add(pending as u64);
         }
         Ok(())

@@ -70,9 +70,12 @@ impl Client {
             }
             // What came is written once the server has nothing more at hand: few, large writes.
             let pending = self.work.down.pending();
-            if pending > 0 && (!progress || !self.work.down.wants_more()) {
+            // Replies of our own making go out with the server's, which they precede.
+            let ours = pending == self.work.own_pending && server.exchange.readies_owed() > 0;
+            if pending > 0 && !ours && (!progress || !self.work.down.wants_more()) {
                 match self.work.down.poll_flush(cx, &mut self.stream) {
                     Poll::Ready(Ok(())) => {
+                        self.work.own_pending = 0;
                         self.route.meters().bytes_sent.add(pending as u64);
                         progress = true;
                     }

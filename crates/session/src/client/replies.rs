@@ -10,7 +10,7 @@ use super::{
     state::State,
     work::{Retry, Suspect, Work},
 };
-use crate::{fault::ServerFault, flow::Flow, server::ServerConnection};
+use crate::{fault::ServerFault, server::ServerConnection};
 
 /// Longest message whose body is looked at, in bytes. Longer errors pass unseen; nothing else that matters is as long.
 pub(super) const BODY_LEN_MAX: usize = 64 * 1024;
@@ -37,7 +37,7 @@ impl Replier<'_> {
     /// [`ServerFault`] when the server connection must not be used any more.
     pub(crate) fn run(&mut self, work: &mut Work) -> Result<Seen, ServerFault> {
         let mut seen = Seen::default();
-        self.write_fakes(&mut work.down);
+        self.write_fakes(work);
         while !work.down.is_amid_message() && !matches!(work.retry, Retry::Again { .. }) {
             let Some(header) = Header::peek(work.down.unscanned())? else { break };
             let body = if needs_body(header) {
@@ -93,7 +93,7 @@ impl Replier<'_> {
             } else {
                 work.down.forward(header.total);
             }
-            self.write_fakes(&mut work.down);
+            self.write_fakes(work);
         }
         Ok(seen)
     }
@@ -144,10 +144,11 @@ impl Replier<'_> {
     }
 
     /// Writes the replies of our own making whose turn has come.
-    fn write_fakes(&mut self, down: &mut Flow) {
+    fn write_fakes(&mut self, work: &mut Work) {
         while let Some(fake) = self.server.exchange.poll_fake() {
             let tag = if matches!(fake, Expect::FakeParse { .. }) { tag::PARSE_COMPLETE } else { tag::CLOSE_COMPLETE };
-            write::message(down.insert(), tag, |_| {});
+            write::message(work.down.insert(), tag, |_| {});
+            work.own_pending += HEADER_LEN;
         }
     }
 }

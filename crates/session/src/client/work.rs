@@ -19,6 +19,8 @@ pub(crate) struct Work {
     unit: Vec<u8>,
     /// How many bytes of that unit are still to be translated.
     untranslated: usize,
+    /// What waits to be written to the client, if all of it is of our own making: it can wait for the server's reply.
+    pub(crate) own_pending: usize,
 }
 
 /// Whether a unit of work that used a shared statement can be sent again, because nothing of it has run.
