@@ -26,6 +26,8 @@ pub mod reference;
 mod steering;
 mod table;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use console::Control;

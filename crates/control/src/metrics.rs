@@ -82,8 +82,12 @@ pub(crate) fn page(view: &View) -> String {
     let servers = facts.servers.iter();
     let servers = servers.map(|server| Group { labels: vec![("server", &*server.server.name)], members: vec![server] });
     write(&mut page, SERVERS, &servers.collect::<Vec<_>>());
-    write(&mut page, ROUTES, &by_route(&facts.routes, ROUTES_SHOWN_MAX));
+    write_routes(&mut page, &facts.routes, ROUTES_SHOWN_MAX);
     page.finish()
+}
+
+pub(crate) fn write_routes(page: &mut Exposition, routes: &[RouteFacts], shown_max: usize) {
+    write(page, ROUTES, &by_route(routes, shown_max));
 }
 
 /// The routes one by one, the first by name, and the others together by server.

@@ -92,7 +92,8 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_last_full_period() {
         let (mut periods, start) = (Periods::default(), Instant::now());
-        let tally = |n| Tally { queries: 120 * n, query_us: 60_000 * n, bytes_sent: 6_000 * n, ..Tally::default() };
+        let tally =
+            |n: u64| Tally { queries: 120 * n, query_us: 60_000 * n, bytes_sent: 6_000 * n, ..Tally::default() };
         let tallies = |n| Tallies::from([("shop".into(), tally(n))]);
         periods.turn_at(start, tallies(1));
         assert_eq!(periods.rates("shop"), Rates::default());
