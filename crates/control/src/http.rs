@@ -1,6 +1,6 @@
 //! HTTP: metrics, health and the console's tables as JSON. Nothing here changes anything.
 
-mod guard;
+pub(crate) mod guard;
 
 use std::sync::Arc;
 

@@ -7,12 +7,16 @@ use std::{
 
 use config::Config;
 use session::Engine;
+use tokio::sync::Semaphore;
 
 use crate::{
     State, Steering,
     periods::{PERIOD, Periods},
     tables::stats,
 };
+
+/// The most looks at once. Each may take a core for some milliseconds and hold some megabytes; clients come first.
+const LOOKS_MAX: usize = 2;
 
 /// What console and HTTP look at.
 pub(crate) struct View {
@@ -22,6 +26,7 @@ pub(crate) struct View {
     started: Instant,
     state: Mutex<State>,
     periods: Mutex<Periods>,
+    looks: Arc<Semaphore>,
 }
 
 impl View {
@@ -33,6 +38,7 @@ impl View {
             started: Instant::now(),
             state: Mutex::new(State::Starting),
             periods: Mutex::default(),
+            looks: Arc::new(Semaphore::new(LOOKS_MAX)),
         });
         let weak = Arc::downgrade(&view);
         tokio::spawn(async move {
@@ -56,8 +62,15 @@ impl View {
         self: &Arc<Self>,
         look: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, tokio::task::JoinError> {
+        // The semaphore is never closed. If it were, looks would be as many as are asked for.
+        let turn = self.looks.clone().acquire_owned().await;
         let view = self.clone();
-        tokio::task::spawn_blocking(move || look(&view)).await
+        tokio::task::spawn_blocking(move || {
+            // Held to the end of the look, also when nobody waits for it any more.
+            let _turn = turn;
+            look(&view)
+        })
+        .await
     }
 
     pub(crate) fn config(&self) -> Arc<Config> {
@@ -92,6 +105,9 @@ impl View {
         }
         let servers: Vec<_> =
             self.engine.servers().into_iter().map(|server| (server.server.name, server.pool.totals())).collect();
+        if servers.is_empty() {
+            return Err("no server is configured".into());
+        }
         if servers.iter().any(|(_, totals)| !totals.paused && totals.unanswered == 0) {
             return Ok(());
         }

@@ -19,11 +19,11 @@ use tokio::{
 
 /// The most connections at once; more wait to be accepted. Scrapers and dashboards need few, and each may ask for a page
 /// of some megabytes.
-const CONNECTIONS_MAX: usize = 64;
+pub(crate) const CONNECTIONS_MAX: usize = 32;
 
 /// How long a client may say nothing, or take nothing. Longer than the usual minute between two scrapes, so that these
 /// can keep their connection.
-const SILENCE_MAX: Duration = Duration::from_secs(75);
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(75);
 
 /// A listener that lets only so many in.
 pub(super) struct Guard {

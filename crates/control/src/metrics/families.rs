@@ -5,8 +5,8 @@ use pool::CloseReason;
 use super::{Family, ProcessFacts, Values};
 use crate::{
     State,
-    facts::{RouteFacts, ServerFacts},
-    tables::{connections::reason_name, servers::FAULTS_BY_NAME},
+    facts::{FAULTS, RouteFacts, ServerFacts},
+    tables::connections::reason_name,
 };
 
 /// The program. No labels.
@@ -131,7 +131,7 @@ pub(crate) const SERVERS: &[Family<ServerFacts>] = &[
         name: "evenkeel_server_faults_total",
         about: "Promises that the scheduler broke. Anything but 0 is a bug: alert on it.",
         values: Values::Counters("promise", |s| {
-            FAULTS_BY_NAME.iter().map(|fault| (fault.name, (fault.count)(&s.faults))).collect()
+            FAULTS.iter().map(|fault| (fault.name, (fault.count)(&s.faults))).collect()
         }),
     },
 ];

@@ -1,7 +1,5 @@
 //! `SHOW BUDGETS` and `SHOW FAULTS`: one row per server.
 
-use pool::Faults;
-
 use crate::{
     facts::ServerFacts,
     table::{Column, micros},
@@ -38,26 +36,6 @@ pub(crate) const BUDGETS: &[Column<ServerFacts>] = &[
     Column::int8("faults", "Broken promises, see SHOW FAULTS. Anything but 0 is a bug of ours.", |s| {
         s.faults_sum().into()
     }),
-];
-
-/// A promise of the scheduler and how often it was broken.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    /// The value of the metric's label.
-    pub(crate) name: &'static str,
-    pub(crate) count: fn(&Faults) -> u64,
-}
-
-/// Every promise that is watched, as metrics name it.
-pub(crate) const FAULTS_BY_NAME: &[Fault] = &[
-    Fault { name: "over_budget", count: |f| f.over_budget },
-    Fault { name: "idle_beside_waiter", count: |f| f.idle_beside_waiter },
-    Fault { name: "overtaken", count: |f| f.overtaken },
-    Fault { name: "ended_twice", count: |f| f.ended_twice },
-    Fault { name: "permits_lost", count: |f| f.permits_lost },
-    Fault { name: "starved", count: |f| f.starved },
-    Fault { name: "unfair", count: |f| f.unfair },
-    Fault { name: "stale_reports", count: |f| f.stale_reports },
 ];
 
 /// Columns of `SHOW FAULTS`.

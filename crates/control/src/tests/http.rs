@@ -6,7 +6,13 @@ use tokio::{
 };
 
 use super::World;
-use crate::{State, http::PAGES};
+use crate::{
+    State,
+    http::{
+        PAGES,
+        guard::{CONNECTIONS_MAX, SILENCE_MAX},
+    },
+};
 
 impl World {
     /// Serves HTTP; the address.
@@ -95,14 +101,14 @@ async fn silent_clients_make_room_for_others() {
     let world = World::without_server().await;
     let address = world.serve_http().await;
     let mut silent = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..CONNECTIONS_MAX {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nX-Slow").await.unwrap();
         silent.push(stream);
     }
     let began = Instant::now();
     assert_eq!(get(address, "/healthz").await.0, 200);
-    assert!(began.elapsed() >= Duration::from_secs(75), "{:?}", began.elapsed());
+    assert!(began.elapsed() >= SILENCE_MAX, "{:?}", began.elapsed());
     let mut rest = Vec::new();
     silent[0].read_to_end(&mut rest).await.ok();
     assert!(!rest.starts_with(b"HTTP/1.1 200"));
