@@ -155,7 +155,7 @@ fn each_difference_is_named() {
             ),
             change(Subject::Section("pool"), key("max_uses", "0", "5"), live),
             change(Subject::Section("runtime"), key("workers", "0", "3"), restart),
-            change(Subject::Section("runtime"), key("relay_buffer", "\"16KiB\"", "\"8KiB\""), live),
+            change(Subject::Section("runtime"), key("relay_buffer", "\"16KiB\"", "\"8KiB\""), restart),
             change(Subject::Section("admin"), What::Secret, live),
             change(Subject::Server("b".into()), key("budget", "40", "20"), live),
             change(Subject::Server("b".into()), key("pool.max", "9", "10"), live),

@@ -76,7 +76,7 @@ impl Default for Settings {
             test_on_return: false,
             reuse: Reuse::MostRecent,
             leak_timeout: None,
-            reclaim_after: Duration::from_secs(1),
+            reclaim_after: Duration::from_millis(100),
             retention_connects: 4,
             probe_after: Duration::from_secs(1),
         }

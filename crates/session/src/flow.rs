@@ -23,32 +23,45 @@ const COPY_MAX: usize = 4 * 1024;
 /// The most free buffers kept for the next session that becomes active.
 const FREE_MAX: usize = 256;
 
+/// Bytes of the buffer in which a session looks what its client wants: room for an ordinary query. A client that says
+/// more gets a full one.
+const SMALL_LEN: usize = 2 * 1024;
+
 /// Buffers that no session uses at the moment. Idle sessions own none.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    len: usize,
-    free: Mutex<Vec<Box<[u8]>>>,
+    full_len: usize,
+    small: Mutex<Vec<Box<[u8]>>>,
+    full: Mutex<Vec<Box<[u8]>>>,
 }
 
 impl Buffers {
-    /// Buffers of this many bytes.
-    pub(crate) fn new(len: usize) -> Self {
-        Self { len, free: Mutex::default() }
+    /// Full buffers have this many bytes.
+    pub(crate) fn new(full_len: usize) -> Self {
+        Self { full_len, small: Mutex::default(), full: Mutex::default() }
     }
 
-    pub(crate) fn take(&self) -> Box<[u8]> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| vec![0; self.len].into_boxed_slice())
+    fn take(&self, len: usize) -> Box<[u8]> {
+        let free = self.free(len).lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| vec![0; len].into_boxed_slice())
     }
 
     /// Takes a buffer back. Its bytes are not wiped here; no reader looks at bytes that it did not read itself.
-    pub(crate) fn give(&self, buffer: Box<[u8]>) {
-        if buffer.len() == self.len {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+    fn give(&self, buffer: Box<[u8]>) {
+        if buffer.len() == self.small_len() || buffer.len() == self.full_len {
+            let mut free = self.free(buffer.len()).lock().unwrap_or_else(PoisonError::into_inner);
             if free.len() < FREE_MAX {
                 free.push(buffer);
             }
         }
+    }
+
+    fn free(&self, len: usize) -> &Mutex<Vec<Box<[u8]>>> {
+        if len == self.full_len { &self.full } else { &self.small }
+    }
+
+    fn small_len(&self) -> usize {
+        SMALL_LEN.min(self.full_len)
     }
 }
 
@@ -75,6 +88,8 @@ pub(crate) struct Flow {
     spilled: usize,
     /// Bytes of the current message that have not come yet, and what becomes of them.
     rest: Option<(usize, Rest)>,
+    /// To this it grows as soon as it is filled.
+    len_full: usize,
     /// The largest the buffer may grow, to hold one message that must be seen whole (a query's text).
     len_max: usize,
 }
@@ -93,11 +108,21 @@ impl Flow {
         self.spilled = 0;
     }
 
-    /// Takes up a buffer, if it has none, which may grow to `len_max`.
-    pub(crate) fn open(&mut self, buffers: &Buffers, len_max: usize) {
-        self.len_max = len_max;
+    /// Takes up a small buffer, if it has none. It grows to a full one when that is filled, and to `len_max` for a
+    /// message that must be whole.
+    pub(crate) fn open_small(&mut self, buffers: &Buffers, len_max: usize) {
+        self.open(buffers, buffers.small_len(), len_max);
+    }
+
+    /// Takes up a full buffer, if it has none, which may grow to `len_max`.
+    pub(crate) fn open_full(&mut self, buffers: &Buffers, len_max: usize) {
+        self.open(buffers, buffers.full_len, len_max);
+    }
+
+    fn open(&mut self, buffers: &Buffers, len: usize, len_max: usize) {
+        (self.len_full, self.len_max) = (buffers.full_len, len_max);
         if self.buffer.is_empty() {
-            self.buffer = buffers.take();
+            self.buffer = buffers.take(len);
         }
     }
 
@@ -135,9 +160,9 @@ impl Flow {
         self.rest.is_some()
     }
 
-    /// Bytes of its buffer.
+    /// Bytes that it holds before what came first must go.
     pub(crate) fn capacity(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len().max(self.len_full)
     }
 
     /// The most bytes of one message that it can hold.
@@ -168,7 +193,7 @@ impl Flow {
 
     /// Whether there is room to read more.
     pub(crate) fn wants_more(&self) -> bool {
-        self.pending() < PENDING_MAX && (self.end < self.buffer.len() || self.kept_from() > 0)
+        self.pending() < PENDING_MAX && (self.end < self.capacity() || self.kept_from() > 0)
     }
 
     /// Makes room for a message of `len` bytes that must be whole before it can be looked at.
@@ -181,11 +206,15 @@ impl Flow {
             self.compact();
         }
         if self.buffer.len() - self.scan < len {
-            let mut larger = vec![0; (self.scan + len).next_power_of_two()].into_boxed_slice();
-            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
-            self.buffer = larger;
+            self.grow((self.scan + len).next_power_of_two());
         }
         true
+    }
+
+    fn grow(&mut self, len: usize) {
+        let mut larger = vec![0; len].into_boxed_slice();
+        larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+        self.buffer = larger;
     }
 
     /// Reads once. `Ready(0)` means that the other side sends no more.
@@ -194,6 +223,9 @@ impl Flow {
             (self.scan, self.end, self.approved) = (0, 0, 0..0);
         } else if self.end == self.buffer.len() {
             self.compact();
+        }
+        if self.end == self.buffer.len() && self.buffer.len() < self.len_full {
+            self.grow(self.len_full);
         }
         let mut buffer = ReadBuf::new(&mut self.buffer[self.end..]);
         ready!(stream.poll_read(cx, &mut buffer))?;

@@ -98,7 +98,7 @@ impl Default for PoolKeys {
             connect_timeout: Period::secs(5),
             connect_concurrency: 4,
             init_sql: String::new(),
-            reclaim_after: Period::millis(1_000),
+            reclaim_after: Period::millis(100),
             retention_connects: 4,
             probe_after: Period::secs(1),
         }

@@ -84,9 +84,11 @@ impl Client {
 
     /// Both sides are silent: is it the client's turn or the server's?
     pub(super) fn note_silence(&mut self, server: &ServerConnection) {
-        let settled = server.exchange.is_settled();
-        let held = server.exchange.transaction() != Transaction::Idle || self.state.pin().is_some();
-        self.set_phase(if settled && held { Phase::Holding } else { Phase::Active });
+        let exchange = &server.exchange;
+        // A unit without its Sync holds the connection like a transaction does.
+        let held =
+            exchange.transaction() != Transaction::Idle || self.state.pin().is_some() || !exchange.is_settled();
+        self.set_phase(if exchange.owes_nothing() && held { Phase::Holding } else { Phase::Active });
     }
 
     /// A unit of work was answered to its end.

@@ -28,6 +28,7 @@ impl Client {
         let Some(mut lease) = self.lease().await? else { return Ok(End::Settled) };
         self.set_phase(Phase::Active);
         self.shared.begin_lease(&lease.cancel);
+        self.work.open_down(&self.engine.buffers);
         self.adopt(&mut lease);
         match poll_fn(|cx| self.poll_relay(cx, &mut lease)).await {
             Ok(End::Settled) => {

@@ -116,7 +116,7 @@ impl Client {
     async fn live(&mut self) -> Result<(), Fault> {
         loop {
             self.idle().await?;
-            self.work.open(&self.engine.buffers, self.route.message_len_max);
+            self.work.open_up(&self.engine.buffers, self.route.message_len_max);
             self.fill().await?;
             loop {
                 match self.take_in()? {

@@ -65,7 +65,7 @@ impl Translator<'_> {
             if header.tag == client::TERMINATE {
                 return Ok(Next::Leave);
             }
-            if self.server.exchange.owes_nothing() {
+            if self.server.exchange.is_settled() {
                 self.begin_unit(header.tag, work);
             }
             if !self.message(header, &mut work.up, &mut work.retry)? {
@@ -388,7 +388,7 @@ impl Translator<'_> {
     /// value" gets its own, or PostgreSQL's error that there is none, never a stranger's.
     fn isolate_sequences(&mut self, verdict: Verdict, up: &mut Flow) {
         let server = &mut *self.server;
-        let fresh = server.exchange.owes_nothing() && server.exchange.transaction() == Transaction::Idle;
+        let fresh = server.exchange.is_settled() && server.exchange.transaction() == Transaction::Idle;
         if fresh && server.last_client != self.rules.client && verdict.effects.intersects(Effects::CURRVAL) {
             write::query(up.insert(), b"DISCARD SEQUENCES");
             server.exchange.expect(Expect::Query(Audience::Us));

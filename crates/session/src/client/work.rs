@@ -70,10 +70,14 @@ impl Retry {
 }
 
 impl Work {
-    /// Takes up buffers.
-    pub(crate) fn open(&mut self, buffers: &Buffers, message_len_max: usize) {
-        self.up.open(buffers, message_len_max);
-        self.down.open(buffers, BODY_LEN_MAX);
+    /// Takes up a buffer for what the client says.
+    pub(crate) fn open_up(&mut self, buffers: &Buffers, message_len_max: usize) {
+        self.up.open_small(buffers, message_len_max);
+    }
+
+    /// Takes up a buffer for what the server says.
+    pub(crate) fn open_down(&mut self, buffers: &Buffers) {
+        self.down.open_full(buffers, BODY_LEN_MAX);
     }
 
     /// Gives up what is not in use. Returns whether nothing is.
