@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin as StdPin, sync::Arc, time::Duration};
 use auth::{Credential, scram::Nonce};
 use pg::{
     ErrorReply, ProtocolError,
-    frame::Message,
+    frame::{HEADER_LEN, Header, Message},
     login::{self, AUTH_LEN_MAX, Demand, Exists, Known, Login},
     settings::Settings,
     startup::{LONG_KEY_LEN, Packet, Replication},
@@ -167,7 +167,7 @@ impl Guest {
             let (packet, len) = loop {
                 match Packet::read(&self.read) {
                     Ok(Some(found)) => break found,
-                    Ok(None) => self.read_some().await?,
+                    Ok(None) => self.read_to(first_packet_len(&self.read)).await?,
                     Err(error) => return Err(error.into()),
                 }
             };
@@ -176,7 +176,7 @@ impl Guest {
                 return Ok(packet);
             }
             // Bytes sent along with the request, before its answer, could have been put there by anybody on the way.
-            if !self.read.is_empty() {
+            if !self.stream.is_quiet() {
                 return Err(ProtocolError::Unexpected {
                     tag: 0,
                     when: "before the request for encryption is answered",
@@ -266,15 +266,19 @@ impl Guest {
                 self.read.drain(..self.read.len() - left);
                 return Ok(found);
             }
-            if self.read.len() > AUTH_LEN_MAX {
+            let len = Header::peek(&self.read)?.map_or(HEADER_LEN, |header| header.total);
+            if len > AUTH_LEN_MAX {
                 return Err(ProtocolError::Limit { what: "an authentication message", limit: AUTH_LEN_MAX }.into());
             }
-            self.read_some().await?;
+            self.read_to(len).await?;
         }
     }
 
-    async fn read_some(&mut self) -> Result<(), Refusal> {
-        match self.stream.read_some(&mut self.read).await {
+    /// Reads once, to at most `len` bytes in all. What a hasty client sent behind them stays in the socket: it is the
+    /// session's.
+    async fn read_to(&mut self, len: usize) -> Result<(), Refusal> {
+        let missing = len.saturating_sub(self.read.len()).max(1);
+        match self.stream.read_up_to(&mut self.read, missing).await {
             Ok(1..) => Ok(()),
             Ok(0) | Err(_) => Err(Refusal::Gone),
         }
@@ -297,6 +301,15 @@ impl Guest {
         if told.await.is_err() {
             tracing::debug!("a refused client does not read why");
         }
+    }
+}
+
+/// Length of a first packet that begins with `read`, as far as can be told. Whether it is believed is decided where the
+/// packet is read.
+fn first_packet_len(read: &[u8]) -> usize {
+    match read.first_chunk::<4>() {
+        Some(length) => u32::from_be_bytes(*length) as usize,
+        None => 4,
     }
 }
 

@@ -60,14 +60,15 @@ pub(crate) async fn serve(engine: &Arc<Engine>, mut stream: Stream, operator: Op
 
 /// Answers what is complete in `read`; `None` when the session is over.
 async fn answer_all(engine: &Engine, operator: &Operator, read: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<()> {
-    let header = match Header::peek(read) {
-        Ok(header) => header?.total,
+    let total = match Header::peek(read) {
+        Ok(Some(header)) => header.total,
+        Ok(None) => return Some(()),
         Err(error) => {
             ErrorReply::fatal("08P01", error.to_string()).write(out);
             return None;
         }
     };
-    if header > STATEMENT_LEN_MAX {
+    if total > STATEMENT_LEN_MAX {
         ErrorReply::fatal("54000", "the console takes no statement that long").write(out);
         return None;
     }

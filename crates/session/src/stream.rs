@@ -15,6 +15,9 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
+/// The most bytes of one small read.
+const CHUNK_LEN: usize = 4096;
+
 /// Silence after which the kernel asks whether the other side is still there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// Time between such questions; after [`KEEPALIVE_RETRIES`] unanswered ones the connection counts as broken.
@@ -157,9 +160,14 @@ impl Stream {
 
     /// Reads once, appending to `bytes`; returns how many came.
     pub(crate) async fn read_some(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        let mut chunk = [0; 4096];
+        self.read_up_to(bytes, CHUNK_LEN).await
+    }
+
+    /// Reads once, appending at most `len` to `bytes`; returns how many came.
+    pub(crate) async fn read_up_to(&mut self, bytes: &mut Vec<u8>, len: usize) -> io::Result<usize> {
+        let mut chunk = [0; CHUNK_LEN];
         let read = std::future::poll_fn(|cx| {
-            let mut buffer = ReadBuf::new(&mut chunk);
+            let mut buffer = ReadBuf::new(&mut chunk[..len.min(CHUNK_LEN)]);
             self.poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
         })
         .await?;

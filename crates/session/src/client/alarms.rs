@@ -86,8 +86,7 @@ impl Client {
     pub(super) fn note_silence(&mut self, server: &ServerConnection) {
         let exchange = &server.exchange;
         // A unit without its Sync holds the connection like a transaction does.
-        let held =
-            exchange.transaction() != Transaction::Idle || self.state.pin().is_some() || !exchange.is_settled();
+        let held = exchange.transaction() != Transaction::Idle || self.state.pin().is_some() || !exchange.is_settled();
         self.set_phase(if exchange.owes_nothing() && held { Phase::Holding } else { Phase::Active });
     }
 

@@ -104,7 +104,6 @@ impl Client {
     pub(crate) fn adopt(&mut self, server: &mut ServerConnection) {
         let (mut translator, work) = self.translator(server);
         translator.adopt(&mut work.up);
-        server.last_client = self.shared.number();
     }
 
     fn translate(&mut self, server: &mut ServerConnection) -> Result<Next, Fault> {

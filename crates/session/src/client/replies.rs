@@ -101,6 +101,7 @@ impl Replier<'_> {
     fn ready(&mut self, audience: Audience, work: &mut Work) {
         if audience == Audience::Client {
             work.retry.disarm();
+            self.state.unit_ended();
             if self.server.exchange.transaction() == Transaction::Idle {
                 self.state.settle(self.server);
             }

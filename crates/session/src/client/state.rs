@@ -87,8 +87,9 @@ pub(crate) struct State {
     startup: Settings,
     pin: Option<Pin>,
     changes: Vec<Change>,
-    /// How the last transaction that ended did so.
-    outcome: Outcome,
+    underway: Underway,
+    /// It has asked for the last value of a sequence before.
+    pub(crate) reads_sequences: bool,
     savepoints: Savepoints,
 }
 
@@ -114,12 +115,18 @@ enum Stage {
     Done,
 }
 
+/// What a unit of work that was sent and not yet answered does to the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Outcome {
+enum Underway {
+    /// Nothing that must be followed.
     #[default]
-    Committed,
-    RolledBack,
+    Ordinary,
+    /// It changes settings or forgets statements. What came of it decides how the next one is to be read.
+    Changing,
 }
+
+/// What makes a unit of work [`Underway::Changing`].
+const CHANGING: Effects = Effects::SETS.union(Effects::DISCARDS).union(Effects::DEALLOCATES);
 
 /// Whether the open transaction used savepoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -147,6 +154,22 @@ impl State {
         self.pin.get_or_insert(why);
     }
 
+    /// Whether a statement must wait until all that was sent before it is answered: else it could not be told which
+    /// statement an answer belongs to, and what a failure took back.
+    pub(crate) fn must_follow(verdict: Verdict) -> bool {
+        verdict.effects.intersects(CHANGING)
+    }
+
+    /// Whether such a statement is on its way, and the next unit must wait for its answer.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.underway == Underway::Changing
+    }
+
+    /// A unit of work was answered to its end.
+    pub(crate) fn unit_ended(&mut self) {
+        self.underway = Underway::Ordinary;
+    }
+
     /// Takes notice of a statement that is about to run.
     pub(crate) fn note(&mut self, text: &[u8], verdict: Verdict) {
         let effects = verdict.effects;
@@ -157,6 +180,9 @@ impl State {
             if effects.intersects(effect) {
                 self.pin_for(pin);
             }
+        }
+        if effects.intersects(CHANGING) {
+            self.underway = Underway::Changing;
         }
         if effects.intersects(Effects::SETS) {
             self.note_settings(text);
@@ -194,9 +220,9 @@ impl State {
                     change.stage = Stage::Done;
                 }
             }
-            b"COMMIT" | b"PREPARE TRANSACTION" => self.outcome = Outcome::Committed,
-            b"ROLLBACK" => self.outcome = Outcome::RolledBack,
-            b"BEGIN" | b"START TRANSACTION" => self.outcome = Outcome::Committed,
+            // A text of several statements may go on behind the end of its transaction.
+            b"COMMIT" | b"PREPARE TRANSACTION" => self.commit(server),
+            b"ROLLBACK" => self.changes.retain(|change| change.stage == Stage::Sent),
             b"DEALLOCATE ALL" => self.forget_statements(server),
             b"DISCARD ALL" => {
                 self.forget_statements(server);
@@ -211,20 +237,22 @@ impl State {
     /// A command of the client failed: whatever its transaction had changed will be taken back.
     pub(crate) fn failed(&mut self) {
         self.changes.clear();
+        self.underway = Underway::Ordinary;
     }
 
     /// The server is outside a transaction: what is certain now becomes part of the session.
     pub(crate) fn settle(&mut self, server: &mut ServerConnection) {
         self.savepoints = Savepoints::None;
-        let outcome = std::mem::take(&mut self.outcome);
-        if self.changes.is_empty() {
-            return;
-        }
-        let changes = std::mem::take(&mut self.changes);
-        if outcome == Outcome::RolledBack {
-            return;
-        }
-        for change in changes.into_iter().filter(|change| change.stage == Stage::Done) {
+        self.commit(server);
+        self.changes.clear();
+    }
+
+    /// What was done is certain now.
+    fn commit(&mut self, server: &mut ServerConnection) {
+        let (done, sent) = std::mem::take(&mut self.changes).into_iter().partition(|change| change.stage == Stage::Done);
+        self.changes = sent;
+        let done: Vec<Change> = done;
+        for change in done {
             self.apply(change.what, server);
         }
     }

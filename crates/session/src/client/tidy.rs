@@ -100,7 +100,8 @@ async fn put_in_order(server: &mut ServerConnection, read: Vec<u8>, leftover: Le
     Ok(())
 }
 
-/// Ends what the client began: data that a COPY waits for, and a unit without its `Sync`.
+/// Ends what the client began: data that a COPY waits for, and a unit without its `Sync`. That `Sync` would commit what
+/// the client did not, so ROLLBACK comes before it; if the server skips messages after an error, it skips that, too.
 async fn end_unit(server: &mut ServerConnection) -> Result<(), ServerError> {
     let mut packet = Vec::new();
     if server.exchange.takes_copy_data() {
@@ -108,6 +109,8 @@ async fn end_unit(server: &mut ServerConnection) -> Result<(), ServerError> {
         server.exchange.expect(Expect::CopyEnd);
     }
     if server.exchange.readies_owed() == 0 || !server.exchange.ends_with_ready() {
+        write::query(&mut packet, b"ROLLBACK");
+        server.exchange.expect(Expect::Query(Audience::Us));
         write::sync(&mut packet);
         server.exchange.expect(Expect::Sync(Audience::Us));
     }

@@ -60,7 +60,7 @@ impl Translator<'_> {
     /// # Errors
     /// [`Fault`] for what no client may send.
     pub(crate) fn run(&mut self, work: &mut Work) -> Result<Next, Fault> {
-        while !work.holds_back() && !work.up.is_amid_message() && !self.server.exchange.is_full() {
+        while !work.holds_back() && !self.holds_back() && !work.up.is_amid_message() && !self.server.exchange.is_full() {
             let Some(header) = Header::peek(work.up.unscanned())? else { break };
             if header.tag == client::TERMINATE {
                 return Ok(Next::Leave);
@@ -103,6 +103,9 @@ impl Translator<'_> {
             server.unnamed = Unnamed::Absent;
             server.exchange.expect(Expect::Query(Audience::Us));
             server.settings = self.state.settings.clone();
+        }
+        if self.state.reads_sequences && self.server.last_client != self.rules.client {
+            self.forget_sequences(up);
         }
     }
 
@@ -153,7 +156,7 @@ impl Translator<'_> {
         }
         let Some(message) = up.unscanned().get(HEADER_LEN..total) else { return Ok(false) };
         match tag {
-            client::QUERY => self.query(total, up)?,
+            client::QUERY => return self.query(total, up),
             client::PARSE => self.parse(total, up, retry)?,
             client::DESCRIBE => match view::target(tag, message)? {
                 Target::Statement(name) => {
@@ -184,10 +187,24 @@ impl Translator<'_> {
         self.server.exchange.expect(expect);
     }
 
-    fn query(&mut self, total: usize, up: &mut Flow) -> Result<(), Fault> {
+    /// Whether what follows must wait until a unit that changes the session is answered.
+    fn holds_back(&self) -> bool {
+        let exchange = &self.server.exchange;
+        self.state.is_changing() && exchange.readies_owed() > 0 && !exchange.takes_copy_data()
+    }
+
+    /// Whether a statement must wait until the units before its own are answered.
+    fn must_wait(&self, verdict: Verdict) -> bool {
+        State::must_follow(verdict) && self.server.exchange.readies_owed() > 0
+    }
+
+    fn query(&mut self, total: usize, up: &mut Flow) -> Result<bool, Fault> {
         let text = view::query(up.unscanned().get(HEADER_LEN..total).unwrap_or_default())?;
         let verdict = sql::inspect(text, true);
         self.admit(verdict)?;
+        if self.must_wait(verdict) {
+            return Ok(false);
+        }
         self.state.note(text, verdict);
         let deallocated = deallocated_name(text).filter(|name| self.state.statements.remove(name).is_some());
         self.isolate_sequences(verdict, up);
@@ -199,7 +216,7 @@ impl Translator<'_> {
         self.state.statements.remove(b"");
         self.server.unnamed = Unnamed::Absent;
         self.forward(total, Expect::Query(Audience::Client), up);
-        Ok(())
+        Ok(true)
     }
 
     fn parse(&mut self, total: usize, up: &mut Flow, retry: &mut Retry) -> Result<(), Fault> {
@@ -274,6 +291,9 @@ impl Translator<'_> {
         let (portal, name) = (portal.to_vec(), name.to_vec());
         let known = self.state.statements.get(&name).cloned();
         if let Some(statement) = &known {
+            if self.must_wait(statement.verdict()) {
+                return Ok(false);
+            }
             self.state.note(statement.text(), statement.verdict());
             self.isolate_sequences(statement.verdict(), up);
         }
@@ -386,15 +406,29 @@ impl Translator<'_> {
 
     /// A connection remembers the last sequence values of whoever used it before. A client that asks for "the last
     /// value" gets its own, or PostgreSQL's error that there is none, never a stranger's.
+    ///
+    /// Inside a transaction that has done something already, that may be what it asks for, and stays. But who asked once
+    /// begins all later ones with a connection that remembers nothing.
     fn isolate_sequences(&mut self, verdict: Verdict, up: &mut Flow) {
-        let server = &mut *self.server;
-        let fresh = server.exchange.is_settled() && server.exchange.transaction() == Transaction::Idle;
-        if fresh && server.last_client != self.rules.client && verdict.effects.intersects(Effects::CURRVAL) {
-            write::query(up.insert(), b"DISCARD SEQUENCES");
-            server.exchange.expect(Expect::Query(Audience::Us));
-            server.unnamed = Unnamed::Absent;
-            server.last_client = self.rules.client;
+        let asks = verdict.effects.intersects(Effects::CURRVAL);
+        if asks {
+            self.state.reads_sequences = true;
         }
+        if self.server.last_client == self.rules.client {
+            return;
+        }
+        if asks && self.server.exchange.is_settled() {
+            self.forget_sequences(up);
+        } else if verdict.effects != Effects::BEGINS {
+            self.server.last_client = self.rules.client;
+        }
+    }
+
+    fn forget_sequences(&mut self, up: &mut Flow) {
+        write::query(up.insert(), b"DISCARD SEQUENCES");
+        self.server.exchange.expect(Expect::Query(Audience::Us));
+        self.server.unnamed = Unnamed::Absent;
+        self.server.last_client = self.rules.client;
     }
 
     fn admit(&self, verdict: Verdict) -> Result<(), Fault> {
