@@ -18,6 +18,9 @@ use crate::{
 /// The most parameters a server may report while we log in.
 pub const PARAMETERS_MAX: usize = 256;
 
+/// Names and values.
+pub type Parameters = Vec<(Box<[u8]>, Box<[u8]>)>;
+
 /// What a server said of itself while we logged in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Greeting {
@@ -26,7 +29,7 @@ pub struct Greeting {
     /// The key that goes with it.
     pub key: Box<[u8]>,
     /// The parameters it reported: names and values.
-    pub parameters: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub parameters: Parameters,
 }
 
 /// A login under way. One variant for each point at which we wait for the server.

@@ -80,6 +80,13 @@ pub enum Expect {
     CopyEnd,
 }
 
+impl Expect {
+    /// Whether the server says `ReadyForQuery` to it.
+    fn ends_unit(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Sync(_) | Self::Function)
+    }
+}
+
 /// What a message from the server means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -124,6 +131,17 @@ enum Skip {
     ToSync,
 }
 
+/// Whether what was sent so far ends where a unit of work ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Unit {
+    /// It does.
+    #[default]
+    Complete,
+    /// Messages of the extended protocol were sent, and no `Sync` behind them yet: their transaction is still open, even
+    /// if every reply has come (the client may have asked for them with `Flush`).
+    Open,
+}
+
 /// The replies that a server connection owes.
 #[derive(Debug, Default)]
 pub struct Exchange {
@@ -133,6 +151,7 @@ pub struct Exchange {
     transaction: Transaction,
     copy: CopyIn,
     skip: Skip,
+    unit: Unit,
 }
 
 impl Exchange {
@@ -141,15 +160,24 @@ impl Exchange {
         match (self.skip, self.copy, &expect) {
             (Skip::ToSync, _, Expect::Sync(_)) => {
                 self.skip = Skip::No;
-                self.owed.push_back(expect);
+                self.owe(expect);
             }
             (Skip::ToSync, ..) => self.skipped.push(expect),
             (Skip::No, CopyIn::Taking, Expect::Sync(_)) => {}
             (Skip::No, CopyIn::Taking, Expect::CopyEnd) => self.copy = CopyIn::Off,
             // A stray end of COPY is ignored by the server when nothing before it can begin one.
             (Skip::No, CopyIn::Off, Expect::CopyEnd) if self.owed.is_empty() => {}
-            _ => self.owed.push_back(expect),
+            _ => self.owe(expect),
         }
+    }
+
+    fn owe(&mut self, expect: Expect) {
+        if expect.ends_unit() {
+            self.unit = Unit::Complete;
+        } else if expect != Expect::CopyEnd {
+            self.unit = Unit::Open;
+        }
+        self.owed.push_back(expect);
     }
 
     /// Takes a message from the server.
@@ -191,10 +219,10 @@ impl Exchange {
         self.skipped.drain(..)
     }
 
-    /// Whether a unit of work is complete: nothing is owed, and no COPY waits for data.
+    /// Whether a unit of work is complete: sent to its end, nothing is owed, and no COPY waits for data.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.owed.is_empty() && self.copy == CopyIn::Off && self.skip == Skip::No
+        self.owed.is_empty() && self.unit == Unit::Complete && self.copy == CopyIn::Off && self.skip == Skip::No
     }
 
     /// Whether so much is owed that the client must not be read from.
@@ -300,6 +328,13 @@ impl Exchange {
     ///
     /// Up to the client's end of data it ignores `Sync`; anything else makes it fail, and is lost.
     fn begin_copy_in(&mut self) {
+        self.take_copy_data();
+        if !self.owed.iter().any(Expect::ends_unit) {
+            self.unit = Unit::Open;
+        }
+    }
+
+    fn take_copy_data(&mut self) {
         self.copy = CopyIn::Taking;
         let simple = matches!(self.owed.front(), Some(Expect::Query(_)));
         while let Some(owed) = self.owed.get(1) {

@@ -39,6 +39,9 @@ pub enum Packet {
     Startup(Startup),
 }
 
+/// Names and values of settings.
+pub type Assignments = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The startup message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Startup {
@@ -51,7 +54,7 @@ pub struct Startup {
     /// What kind of session.
     pub replication: Replication,
     /// Session settings: from parameters of their own and from `options`, names in lower case, later ones win.
-    pub settings: Vec<(Vec<u8>, Vec<u8>)>,
+    pub settings: Assignments,
     /// Protocol options (`_pq_.…`) asked for; we know none.
     pub protocol_options: Vec<Vec<u8>>,
 }
@@ -189,7 +192,7 @@ impl Startup {
 
 /// Splits `options` as PostgreSQL does (`pg_split_opts`, `src/backend/utils/init/postinit.c`): words at white space,
 /// a backslash takes the next byte as it is. Only settings are allowed: `-c name=value`, `-cname=value`, `--name=value`.
-fn options(text: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ProtocolError> {
+fn options(text: &[u8]) -> Result<Assignments, ProtocolError> {
     let mut settings = Vec::new();
     let mut words = words(text).into_iter();
     while let Some(word) = words.next() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pg::{
-    dial::Greeting,
+    dial::{Greeting, Parameters},
     exchange::{Exchange, Expect, Transaction},
     settings::Settings,
     statement::ServerStatements,
@@ -34,15 +34,15 @@ pub struct ServerConnection {
     /// What clients have set here.
     pub(crate) settings: Settings,
     /// Parameters as last reported: names and values.
-    pub(crate) reported: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub(crate) reported: Parameters,
     /// Statements prepared here under names of ours.
     pub(crate) statements: ServerStatements,
     /// The unnamed statement, if there may be one.
     pub(crate) unnamed: Unnamed,
     /// Names to be closed before the next unit of work.
     pub(crate) to_close: Vec<Box<[u8]>>,
-    /// The client that used it last, by its number.
-    pub(crate) last_client: u64,
+    /// The client, by its number, whose sequence values are all that it remembers; 0: anybody's.
+    pub(crate) sequences_of: u64,
     fitness: Fitness,
 }
 
@@ -81,7 +81,7 @@ impl ServerConnection {
             statements: ServerStatements::new(statements_max),
             unnamed: Unnamed::Absent,
             to_close: Vec::new(),
-            last_client: 0,
+            sequences_of: 0,
             fitness: Fitness::Fit,
         }
     }

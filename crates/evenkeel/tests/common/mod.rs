@@ -2,7 +2,12 @@
 //!
 //! A test asks for a [`Scene`]; everything in it has ports and folders of its own and ends with the test.
 
-#![allow(dead_code, unreachable_pub, reason = "compiled into every test file, each of which uses its own part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "compiled into every test file, each of which uses its own part"
+)]
 
 pub mod script;
 

@@ -96,6 +96,13 @@ impl Script {
         self.bind("", statement, values).execute("", 0)
     }
 
+    /// These messages, and then those of `other`.
+    pub fn then(mut self, other: &Self) -> Self {
+        self.bytes.extend(&other.bytes);
+        self.readies += other.readies;
+        self
+    }
+
     /// The messages as bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -88,7 +88,7 @@ fn after_an_error_without_sync_what_follows_is_skipped_even_a_query() {
 fn copy_in_of_a_simple_query_waits_for_the_client() {
     let mut exchange = with([Expect::Query(Client)]);
     feed(&mut exchange, "G");
-    assert!(exchange.takes_copy_data() && exchange.awaits_client());
+    assert!(exchange.takes_copy_data());
     exchange.expect(Expect::CopyEnd);
     assert!(!exchange.takes_copy_data());
     feed(&mut exchange, "CZ");
@@ -118,6 +118,22 @@ fn copy_data_sent_ahead_ends_where_the_client_said() {
     ]);
     assert_eq!(feed(&mut exchange, "2GCZ2Z"), "2GCZ2Z");
     assert!(exchange.is_settled());
+}
+
+#[test]
+fn a_unit_without_its_sync_is_not_settled() {
+    let mut exchange = with([Expect::Bind, Expect::Execute]);
+    assert_eq!(feed(&mut exchange, "2C"), "2C");
+    assert!(exchange.owes_nothing() && !exchange.is_settled());
+    exchange.expect(Expect::Sync(Client));
+    feed(&mut exchange, "Z");
+    assert!(exchange.is_settled());
+    // The Sync that COPY ignored ended nothing.
+    let mut exchange = with([Expect::Bind, Expect::Execute, Expect::Sync(Client)]);
+    feed(&mut exchange, "2G");
+    exchange.expect(Expect::CopyEnd);
+    feed(&mut exchange, "C");
+    assert!(!exchange.is_settled());
 }
 
 #[test]

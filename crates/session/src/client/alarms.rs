@@ -45,7 +45,7 @@ impl Client {
     }
 
     /// While nothing is under way: every alarm but a stray cancel request ends the session.
-    pub(super) fn poll_alarm_idle(&mut self, cx: &Context<'_>) -> Result<(), Fault> {
+    pub(super) fn poll_alarm_idle(&self, cx: &Context<'_>) -> Result<(), Fault> {
         match self.shared.poll_alarm(cx.waker()) {
             None if self.leaving && self.phase == Phase::Idle => Err(ended(Alarm::Drain)),
             None | Some(Alarm::Cancel | Alarm::QueryTimeout) => Ok(()),
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// Asks the server to stop the query under way. If it does not, the transaction's time is up.
-    pub(super) fn stop_query(&mut self) {
+    pub(super) fn stop_query(&self) {
         tracing::info!(client = self.shared.number(), "query_timeout: the query is canceled");
         if let Some(underway) = self.shared.cancel_target() {
             tokio::spawn(underway.deliver());

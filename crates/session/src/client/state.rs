@@ -88,8 +88,7 @@ pub(crate) struct State {
     pin: Option<Pin>,
     changes: Vec<Change>,
     underway: Underway,
-    /// It has asked for the last value of a sequence before.
-    pub(crate) reads_sequences: bool,
+    pub(crate) sequences: Sequences,
     savepoints: Savepoints,
 }
 
@@ -127,6 +126,15 @@ enum Underway {
 
 /// What makes a unit of work [`Underway::Changing`].
 const CHANGING: Effects = Effects::SETS.union(Effects::DISCARDS).union(Effects::DEALLOCATES);
+
+/// What is known of the client's use of sequences. Two facts that do not depend on each other.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sequences {
+    /// It has asked for the last value of one before.
+    pub(crate) asked: bool,
+    /// It may have advanced one in the lease under way.
+    pub(crate) used: bool,
+}
 
 /// Whether the open transaction used savepoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -249,7 +257,8 @@ impl State {
 
     /// What was done is certain now.
     fn commit(&mut self, server: &mut ServerConnection) {
-        let (done, sent) = std::mem::take(&mut self.changes).into_iter().partition(|change| change.stage == Stage::Done);
+        let (done, sent) =
+            std::mem::take(&mut self.changes).into_iter().partition(|change| change.stage == Stage::Done);
         self.changes = sent;
         let done: Vec<Change> = done;
         for change in done {

@@ -60,7 +60,8 @@ impl Translator<'_> {
     /// # Errors
     /// [`Fault`] for what no client may send.
     pub(crate) fn run(&mut self, work: &mut Work) -> Result<Next, Fault> {
-        while !work.holds_back() && !self.holds_back() && !work.up.is_amid_message() && !self.server.exchange.is_full() {
+        while !work.holds_back() && !self.holds_back() && !work.up.is_amid_message() && !self.server.exchange.is_full()
+        {
             let Some(header) = Header::peek(work.up.unscanned())? else { break };
             if header.tag == client::TERMINATE {
                 return Ok(Next::Leave);
@@ -104,13 +105,17 @@ impl Translator<'_> {
             server.exchange.expect(Expect::Query(Audience::Us));
             server.settings = self.state.settings.clone();
         }
-        if self.state.reads_sequences && self.server.last_client != self.rules.client {
-            self.forget_sequences(up);
+        self.state.sequences.used = false;
+        if self.server.sequences_of != self.rules.client {
+            self.server.sequences_of = 0;
+            if self.state.sequences.asked {
+                self.forget_sequences(up);
+            }
         }
     }
 
     /// At the first message of a unit: keep a copy if it may have to be sent again.
-    fn begin_unit(&mut self, tag: u8, work: &mut Work) {
+    fn begin_unit(&self, tag: u8, work: &mut Work) {
         let extended = matches!(tag, client::PARSE | client::BIND | client::DESCRIBE);
         if extended
             && self.server.exchange.transaction() == Transaction::Idle
@@ -272,7 +277,9 @@ impl Translator<'_> {
     fn parse_duplicate(&mut self, name: &[u8], total: usize, up: &mut Flow) {
         self.inject_parse(name, b"", b"\0\0", None, up);
         self.forward(total, Expect::Parse { audience: Audience::Client, statement: None, name: None }, up);
-        self.server.to_close.push(name.into());
+        if !self.server.to_close.iter().any(|other| **other == *name) {
+            self.server.to_close.push(name.into());
+        }
     }
 
     fn bind(&mut self, total: usize, up: &mut Flow, retry: &Retry) -> Result<bool, Fault> {
@@ -349,7 +356,14 @@ impl Translator<'_> {
             }
             // Not the client's, though it may exist here: a name that surely does not.
             None if name.starts_with(NAME_PREFIX) => Some([b"?", name].concat()),
-            None => None,
+            None => {
+                // It still exists here if it was given away twice in this lease (see `parse_duplicate`).
+                if self.server.to_close.iter().any(|other| **other == *name) {
+                    write::close_statement(up.insert(), name);
+                    self.server.exchange.expect(Expect::Close { audience: Audience::Us, statement: None });
+                }
+                None
+            }
             Some(statement) => {
                 if name.is_empty() {
                     if self.server.unnamed == Unnamed::Known(statement.id()) {
@@ -407,20 +421,17 @@ impl Translator<'_> {
     /// A connection remembers the last sequence values of whoever used it before. A client that asks for "the last
     /// value" gets its own, or PostgreSQL's error that there is none, never a stranger's.
     ///
-    /// Inside a transaction that has done something already, that may be what it asks for, and stays. But who asked once
-    /// begins all later ones with a connection that remembers nothing.
+    /// If it did something in this lease already, that may be what it asks for, and stays. But who asked once begins all
+    /// later leases with a connection that remembers nothing.
     fn isolate_sequences(&mut self, verdict: Verdict, up: &mut Flow) {
-        let asks = verdict.effects.intersects(Effects::CURRVAL);
-        if asks {
-            self.state.reads_sequences = true;
-        }
-        if self.server.last_client == self.rules.client {
-            return;
-        }
-        if asks && self.server.exchange.is_settled() {
-            self.forget_sequences(up);
+        if verdict.effects.intersects(Effects::CURRVAL) {
+            self.state.sequences.asked = true;
+            let first = !std::mem::replace(&mut self.state.sequences.used, true);
+            if first && self.server.sequences_of != self.rules.client && self.server.exchange.is_settled() {
+                self.forget_sequences(up);
+            }
         } else if verdict.effects != Effects::BEGINS {
-            self.server.last_client = self.rules.client;
+            self.state.sequences.used = true;
         }
     }
 
@@ -428,7 +439,7 @@ impl Translator<'_> {
         write::query(up.insert(), b"DISCARD SEQUENCES");
         self.server.exchange.expect(Expect::Query(Audience::Us));
         self.server.unnamed = Unnamed::Absent;
-        self.server.last_client = self.rules.client;
+        self.server.sequences_of = self.rules.client;
     }
 
     fn admit(&self, verdict: Verdict) -> Result<(), Fault> {
