@@ -89,7 +89,10 @@ async fn serve(source: Source, config: Config, log: LogHandle, workers: usize) -
     tracing::info!(?how, ?deadline, clients = engine.registry().len(), "shutting down");
     tokio::select! {
         () = engine.drain(deadline) => {}
-        how = helm.steer() => drop(how.inspect(|how| tracing::info!(?how, "told again to stop: at once"))),
+        _ = helm.steer() => {
+            tracing::info!("told again to stop: at once");
+            engine.drain(Duration::ZERO).await;
+        }
     }
     tracing::info!("stopped");
     Ok(())

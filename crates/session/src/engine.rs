@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -20,7 +20,7 @@ use crate::{
     lane::{Lane, Link, Names},
     observe::{ServerMeters, Watch},
     plan::{Plan, ServerPlan},
-    registry::{DUE_INTERVAL, Registry},
+    registry::{Alarm, DUE_INTERVAL, Registry},
     secrets::{UserSecret, random},
 };
 
@@ -29,6 +29,9 @@ pub const ROUTES_MAX: usize = 100_000;
 
 /// The most statements that are kept although no client and no server connection uses them, for each server.
 const STATEMENTS_KEPT: usize = 10_000;
+
+/// At the end, how long clients may take to read why they are disconnected.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything that serves clients.
 #[derive(Debug)]
@@ -129,9 +132,10 @@ impl Engine {
     /// # Errors
     /// [`LaneError`] when there can be none.
     pub fn lane(&self, user: &str, database: &str) -> Result<Arc<Lane>, LaneError> {
+        let mut world = self.lock();
+        // Under the lock: plan and world change together.
         let plan = self.plan.load();
         let resolved = plan.table.resolve(user, database)?;
-        let mut world = self.lock();
         let key = (Arc::from(user), Arc::from(database));
         if let Some(lane) = world.lanes.get(&key) {
             return Ok(lane.clone());
@@ -173,17 +177,11 @@ impl Engine {
         self.plan.load_full()
     }
 
-    /// Ends everything: no new work, idle clients are told at once, work under way may finish until the deadline.
+    /// Ends everything: no new work, idle clients are told at once, work under way may finish until the deadline. What
+    /// is left then is told that it ends, and its queries are canceled.
     pub async fn drain(&self, deadline: Duration) {
-        let until = tokio::time::Instant::now() + deadline;
-        self.registry.drain();
-        while !self.registry.is_empty() && tokio::time::Instant::now() < until {
-            tokio::time::sleep(DUE_INTERVAL).await;
-            self.registry.drain();
-        }
-        for entry in self.registry.entries() {
-            entry.kill();
-        }
+        self.send_away(Alarm::Drain, deadline).await;
+        self.send_away(Alarm::Kill, FAREWELL_TIMEOUT).await;
         let closing: Vec<_> = self
             .servers()
             .into_iter()
@@ -193,6 +191,19 @@ impl Engine {
             if let Ok(report) = close.await {
                 tracing::info!(closed = report.closed, abandoned = report.abandoned, "server connections closed");
             }
+        }
+    }
+
+    /// Tells all clients, until they have left or time is over. Operators stay: they see how it goes.
+    async fn send_away(&self, alarm: Alarm, within: Duration) {
+        let until = Instant::now() + within;
+        loop {
+            let clients = self.registry.entries();
+            if clients.is_empty() || Instant::now() >= until {
+                return;
+            }
+            clients.iter().for_each(|client| client.raise(alarm));
+            tokio::time::sleep(DUE_INTERVAL).await;
         }
     }
 

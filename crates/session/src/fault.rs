@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     Refused(Box<ErrorReply>),
     /// The server connection broke. The client is told; its session goes on if nothing of it was lost.
     Server(ServerFault),
+    /// The server ended the session, and its own words for it are on their way to the client.
+    EndedByServer,
 }
 
 /// How a server connection broke.

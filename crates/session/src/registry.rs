@@ -274,13 +274,6 @@ impl Registry {
         bool::from(known.ct_eq(key)).then_some(entry)
     }
 
-    /// Tells everyone that the program is about to end.
-    pub(crate) fn drain(&self) {
-        for entry in self.entries() {
-            entry.raise(Alarm::Drain);
-        }
-    }
-
     /// Lets someone in who has not logged in yet.
     pub(crate) fn admit(self: &Arc<Self>, peer: Peer) -> Result<Admission, ErrorReply> {
         let mut inner = self.lock();

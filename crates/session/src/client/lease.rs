@@ -1,9 +1,9 @@
 //! From a unit of work to a server connection, and back again at its boundary.
 
-use std::{future::poll_fn, pin::Pin, task::Poll, time::Instant};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Instant};
 
-use pg::{ErrorReply, Severity, write};
-use pool::{Checkout, CheckoutError, Home, Lease, StateKey};
+use pg::{ErrorReply, Severity, exchange::Transaction, write};
+use pool::{Checkout, CheckoutError, Home, Lease, Refusal, StateKey};
 use route::PoolMode;
 
 use super::{Client, alarms::Alarmed, intake::Skip, relay::End, tidy};
@@ -53,11 +53,7 @@ impl Client {
         let began = Instant::now();
         loop {
             let state = StateKey(self.state.settings.key());
-            let wait = match self.route.pool.try_checkout(self.route.id, state, Home::default()) {
-                Some(lease) => Wait::Granted(lease),
-                None => self.queue(state).await?,
-            };
-            match wait {
+            match self.queue(state).await? {
                 Wait::Granted(lease) if lease.is_alive() => {
                     let now = Instant::now();
                     self.route.meters().wait.record(now.saturating_duration_since(began));
@@ -65,7 +61,7 @@ impl Client {
                     return Ok(Some(lease));
                 }
                 Wait::Granted(lease) => lease.discard("the server ended it while it was idle"),
-                Wait::Failed(CheckoutError::RouteGone) => self.reroute()?,
+                Wait::Failed(error) if is_of_the_past(&error) => self.reroute()?,
                 Wait::Failed(error) => {
                     self.route.meters().refusals.inc();
                     self.deny(refusal(&error)?);
@@ -79,11 +75,13 @@ impl Client {
         }
     }
 
-    /// Waits in the route's queue; a client that goes away leaves it.
+    /// A connection that is at hand, or the next one in the route's queue; a client that goes away leaves it.
     async fn queue(&mut self, state: StateKey) -> Result<Wait, Fault> {
-        self.set_phase(Phase::Waiting);
         let within = self.route.terms.load().timeouts.checkout;
         let mut pending = self.route.pool.start_checkout(self.route.id, Checkout::new().state(state).within(within));
+        if pending.is_waiting() {
+            self.set_phase(Phase::Waiting);
+        }
         poll_fn(|cx| {
             match Pin::new(&mut pending).poll(cx) {
                 Poll::Ready(Ok(lease)) => return Poll::Ready(Ok(Wait::Granted(lease))),
@@ -105,7 +103,7 @@ impl Client {
     }
 
     /// The boundary: the connection goes back before the replies are written to a client that may be slow.
-    fn release(&mut self, lease: Lease<PgConnector>) {
+    fn release(&self, lease: Lease<PgConnector>) {
         self.shared.end_lease();
         let meters = self.route.meters();
         meters.transactions.inc();
@@ -125,6 +123,10 @@ impl Client {
                 ErrorReply::fatal("57P01", "this user or database is no longer served").detail(error.to_string());
             Fault::Refused(Box::new(reply))
         })?;
+        if Arc::ptr_eq(&lane, &self.route) {
+            // Nothing has taken its place: it is the whole program that ends.
+            return Err(Fault::Refused(Box::new(ErrorReply::fatal("57P01", "the pooler is shutting down"))));
+        }
         self.route.meters().clients.dec();
         lane.meters().clients.inc();
         self.mode = lane.terms().pool_mode;
@@ -142,6 +144,7 @@ impl Client {
     /// The server connection broke while it was lent.
     async fn lost(&mut self, lease: Lease<PgConnector>, fault: ServerFault) -> Result<End, Fault> {
         let survives = self.survives(&lease);
+        let told = lease.unfit().is_some();
         self.shared.end_lease();
         let (user, database) = (&self.route.user, &self.route.database);
         tracing::warn!(%user, %database, process = lease.process(), %fault, "server connection lost while in use");
@@ -149,7 +152,7 @@ impl Client {
         self.route.meters().errors.inc();
         self.work.up.clear();
         if !survives {
-            return Err(fault.into());
+            return Err(if told { Fault::EndedByServer } else { fault.into() });
         }
         server_gone(&fault, Severity::Error).write(self.work.down.insert());
         write::ready_for_query(self.work.down.insert(), b'I');
@@ -158,11 +161,12 @@ impl Client {
     }
 
     /// Whether the session can go on without the connection: one unit was asked and is told to have failed; nothing
-    /// else was lost, and the client knows where it stands.
+    /// else was lost, no transaction either, and the client knows where it stands.
     fn survives(&self, server: &ServerConnection) -> bool {
         self.mode != PoolMode::Session
             && self.state.pin().is_none()
             && server.unfit().is_none()
+            && server.exchange.transaction() == Transaction::Idle
             && server.exchange.readies_owed() == 1
             && server.exchange.ends_with_ready()
             && !self.work.down.is_amid_message()
@@ -170,6 +174,16 @@ impl Client {
             && self.work.up.unscanned().is_empty()
             && !self.work.up.is_amid_message()
     }
+}
+
+/// Whether the route or its pool was retired, by a changed configuration or by the end of the program.
+fn is_of_the_past(error: &CheckoutError<ServerError>) -> bool {
+    matches!(
+        error,
+        CheckoutError::RouteGone
+            | CheckoutError::Closing
+            | CheckoutError::Refused(Refusal::UnknownRoute | Refusal::Closing)
+    )
 }
 
 /// What the client hears when there is no connection for it. Some reasons end the session.
@@ -192,9 +206,6 @@ fn refusal(error: &CheckoutError<ServerError>) -> Result<ErrorReply, Fault> {
                 ErrorReply::fatal("08001", "the pool cannot log in to the database server").detail(error.to_string())
             }
         }),
-        CheckoutError::RouteGone | CheckoutError::Closing => {
-            fatal(ErrorReply::fatal("57P01", "the pooler is shutting down"))
-        }
         _ => fatal(ErrorReply::fatal("08006", error.to_string())),
     }
 }

@@ -108,6 +108,10 @@ impl Client {
             Some(Fault::Client(error)) => ErrorReply::fatal("08P01", error.to_string()),
             Some(Fault::Refused(reply)) => *reply,
             Some(Fault::Server(fault)) => server_gone(&fault, pg::Severity::Fatal),
+            Some(Fault::EndedByServer) => {
+                self.hang_up().await;
+                return "the server ended its session".into();
+            }
         };
         self.say_last(&reply).await;
         reply.message.into_owned()
@@ -187,8 +191,13 @@ impl Client {
             return;
         }
         reply.write(self.work.down.insert());
-        let said = poll_fn(|cx| self.work.down.poll_flush(cx, &mut self.stream));
-        if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_TIMEOUT, said).await {
+        self.hang_up().await;
+    }
+
+    /// Writes what is still to be written, to a client that listens, and closes in order.
+    async fn hang_up(&mut self) {
+        let written = poll_fn(|cx| self.work.down.poll_flush(cx, &mut self.stream));
+        if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_TIMEOUT, written).await {
             self.stream.shut_down().await;
         }
     }
