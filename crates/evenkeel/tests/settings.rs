@@ -31,31 +31,6 @@ fn everywhere(scene: &Scene, wire: &mut Wire, question: &str) -> Result<[String;
     Ok([one, two])
 }
 
-#[test] functions too")]
-
-mod common;
-
-use std::time::Duration;
-
-use common::{Scene, Script, Setup, backend, errors, fails_with, tags};
-use testkit::{Result, Wire, poll_until};
-
-/// A setting that the server does not report, so that only the text of statements tells what became of it.
-const UNREPORTED: &str = "show statement_timeout";
-/// One that it reports.
-const REPORTED: &str = "show timezone";
-
-/// What `question` gives to `wire` on each of the scene's two server connections.
-fn everywhere(scene: &Scene, wire: &mut Wire, question: &str) -> Result<[String; 2]> {
-    let one = (backend(wire)?, wire.value(question)?);
-    let held = scene.hold()?;
-    assert_eq!(held.backend(), one.0, "the connection used last was free");
-    let two = (backend(wire)?, wire.value(question)?);
-    assert_ne!(one.0, two.0);
-    held.release()?;
-    Ok([one.1, two.1])
-}
-
 #[test]
 fn settings_follow_their_client_and_no_other_sees_them() -> Result<()> {
     let scene = Setup::new().start()?;
@@ -76,6 +51,7 @@ fn settings_follow_their_client_and_no_other_sees_them() -> Result<()> {
         ("set statement_timeout to default; reset all", "5s", "Asia/Tokyo"),
     ];
     for (statement, timeout, zone) in cases {
+        println!("{statement}");
         wire.query(statement)?;
         assert_eq!(everywhere(&scene, &mut wire, UNREPORTED)?, [timeout, timeout], "{statement}");
         assert_eq!(everywhere(&scene, &mut wire, REPORTED)?, [zone, zone], "{statement}");
