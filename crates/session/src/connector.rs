@@ -6,7 +6,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use auth::scram::{ClientKeys, Nonce};
 use pg::{
     ProtocolError,
-    dial::{Dial, DialError, Greeting, Step},
+    dial::{Dial, DialError, Greeting, Parameters, Step},
     exchange::{Audience, Expect},
     frame::{Message, server as tag},
     write,
@@ -62,9 +62,6 @@ pub struct Login {
     /// What the server last reported of itself at a login: names and values.
     pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
 }
-
-/// Names and values.
-pub(crate) type Parameters = Vec<(Box<[u8]>, Box<[u8]>)>;
 
 /// Why a server could not be reached or logged in to, or did not pass a check.
 #[derive(Debug, thiserror::Error)]

@@ -7,11 +7,11 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use meter::{Counter, Gauge, Histogram};
-use pg::statement::Interner;
+use pg::{dial::Parameters, statement::Interner};
 use pool::{Checkout, Pool, RouteId};
 use route::Terms;
 
-use crate::connector::{Parameters, PgConnector};
+use crate::connector::PgConnector;
 
 /// A route in use. Clients hold it as long as they are connected; a changed configuration retires it, and clients then
 /// look for its successor.

@@ -11,11 +11,14 @@ use std::{
 use meter::{Counter, Histogram};
 use pool::{CloseReason, ConnId, ConnectFailure, Observer, RouteId};
 
+/// User and database of a route, as clients name them.
+type RouteNames = (Arc<str>, Arc<str>);
+
 /// What happens to the connections of one server.
 #[derive(Debug)]
 pub struct ServerMeters {
     server: Arc<str>,
-    routes: Mutex<HashMap<RouteId, (Arc<str>, Arc<str>)>>,
+    routes: Mutex<HashMap<RouteId, RouteNames>>,
     /// Connections opened: connect and login took this long.
     pub connect: Histogram,
     /// Connects that failed.

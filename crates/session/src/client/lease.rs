@@ -3,7 +3,7 @@
 use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Instant};
 
 use pg::{ErrorReply, Severity, exchange::Transaction, write};
-use pool::{Checkout, CheckoutError, Home, Lease, Refusal, StateKey};
+use pool::{Checkout, CheckoutError, Lease, Refusal, StateKey};
 use route::PoolMode;
 
 use super::{Client, alarms::Alarmed, intake::Skip, relay::End, tidy};
