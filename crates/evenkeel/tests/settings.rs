@@ -42,17 +42,18 @@ fn settings_follow_their_client_and_no_other_sees_them() -> Result<()> {
         ("set timezone to 'Europe/Paris'", "1s", "Europe/Paris"),
         ("set local statement_timeout = 7", "1s", "Europe/Paris"),
         ("set statement_timeout = 2000; set timezone = 'UTC'", "2s", "UTC"),
-        ("begin; set statement_timeout = 3000; set timezone = 'Asia/Tokyo'; rollback", "2s", "UTC"),
-        ("begin; set statement_timeout = 3000; set timezone = 'Asia/Tokyo'; commit", "3s", "Asia/Tokyo"),
-        ("begin; set statement_timeout = 1; rollback; set statement_timeout = 4000", "4s", "Asia/Tokyo"),
-        ("set statement_timeout = 6000; commit; set local statement_timeout = 9", "6s", "Asia/Tokyo"),
+        ("begin | set statement_timeout = 3000 | set timezone = 'Asia/Tokyo' | rollback", "2s", "UTC"),
+        ("begin | set statement_timeout = 3000 | set timezone = 'Asia/Tokyo' | commit", "3s", "Asia/Tokyo"),
+        ("begin | set statement_timeout = 1 | rollback | set statement_timeout = 4000", "4s", "Asia/Tokyo"),
+        ("set statement_timeout = 6000 | begin | set local statement_timeout = 9 | commit", "6s", "Asia/Tokyo"),
         ("reset statement_timeout", "5s", "Asia/Tokyo"),
         ("set timezone = 'UTC'", "5s", "UTC"),
         ("set statement_timeout to default; reset all", "5s", "Asia/Tokyo"),
     ];
     for (statement, timeout, zone) in cases {
-        println!("{statement}");
-        wire.query(statement)?;
+        for part in statement.split(" | ") {
+            wire.query(part)?;
+        }
         assert_eq!(everywhere(&scene, &mut wire, UNREPORTED)?, [timeout, timeout], "{statement}");
         assert_eq!(everywhere(&scene, &mut wire, REPORTED)?, [zone, zone], "{statement}");
         assert_eq!(everywhere(&scene, &mut stranger, UNREPORTED)?, ["0", "0"], "a stranger after {statement}");
@@ -186,6 +187,7 @@ fn what_cannot_be_moved_holds_the_session_and_is_gone_after_it() -> Result<()> {
         ("begin; declare mine cursor with hold for select 1; commit", "fetch 1 from mine"),
         ("listen mine", "select count(*) from pg_listening_channels()"),
         ("select set_config('mine.x', '1', false)", "show mine.x"),
+        ("begin; set mine.x = '1'; commit", "show mine.x"),
     ];
     for (statement, question) in cases {
         let mut wire = scene.client()?;
