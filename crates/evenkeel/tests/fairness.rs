@@ -1,0 +1,110 @@
+//! Fairness on a real server, as far as it can be told without a clock: a light user is served beside a heavy one, and
+//! guarantees and caps hold at every look.
+
+#![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
+
+mod common;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+
+use common::{DATABASE, PASSWORD, Scene, Setup, USER};
+use testkit::Result;
+use watch::{ADMIN, TRUST, at_rest, console, show};
+
+/// Clients of `user` that ask for `work` without a pause until `over`; how many answers they got.
+fn crowd(scene: &Scene, user: &str, clients: u32, work: &str, over: &AtomicBool, served: &AtomicU32) -> Result<()> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients)
+            .map(|number| {
+                scope.spawn(move || -> Result<()> {
+                    let mut wire = scene.evenkeel.client(user, PASSWORD, DATABASE)?;
+                    while !over.load(Ordering::Relaxed) {
+                        let token = format!("{user} {number}");
+                        assert_eq!(wire.value(&format!("select '{token}' from {work}"))?, token);
+                        served.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap())
+    })
+}
+
+#[test]
+fn a_light_user_is_served_beside_a_saturating_one() -> Result<()> {
+    const LIGHT: u32 = 300;
+    let setup = Setup::new().budget(5).user("light").toml(TRUST).toml("[pool]\ncheckout_timeout = \"30s\"");
+    let scene = setup.start()?;
+    let (over, heavy) = (AtomicBool::new(false), AtomicU32::new(0));
+    let at_light_end = thread::scope(|scope| -> Result<u32> {
+        let crowd = scope.spawn(|| crowd(&scene, USER, 40, "pg_sleep(0.005)", &over, &heavy));
+        let light = || -> Result<u32> {
+            watch::until_in_use(&scene.evenkeel, 5)?;
+            let mut wire = scene.evenkeel.client("light", PASSWORD, DATABASE)?;
+            for round in 0..LIGHT {
+                assert_eq!(wire.value(&format!("select {round}"))?, round.to_string());
+            }
+            Ok(heavy.load(Ordering::Relaxed))
+        };
+        let served = light();
+        over.store(true, Ordering::Relaxed);
+        crowd.join().unwrap()?;
+        served
+    })?;
+    // First in, first out over all clients would have given the heavy user forty answers for each of the light one's.
+    assert!(at_light_end < 20 * LIGHT, "{at_light_end} answers for the heavy user beside {LIGHT}");
+    assert!(at_light_end > 0);
+    at_rest(&scene.evenkeel)
+}
+
+#[test]
+fn guarantees_and_caps_hold_at_every_look() -> Result<()> {
+    const BUDGET: u64 = 6;
+    const LOOKS: u32 = 100;
+    let routes = "[[routes]]\nuser = \"app\"\nguarantee = 2\n[[routes]]\nuser = \"capped\"\ncap = 1\n\
+                  [[routes]]\nuser = \"greedy\"\nweight = 9";
+    let setup = Setup::new().budget(6).user("capped").user("greedy").toml(TRUST).toml(ADMIN).toml(routes);
+    let scene = setup.toml("[pool]\ncheckout_timeout = \"30s\"").start()?;
+    let over = AtomicBool::new(false);
+    let counts = [const { AtomicU32::new(0) }; 3];
+    thread::scope(|scope| -> Result<()> {
+        let crowds: Vec<_> = [USER, "capped", "greedy"]
+            .into_iter()
+            .zip(&counts)
+            .map(|(user, served)| {
+                let (scene, over) = (&scene, &over);
+                scope.spawn(move || crowd(scene, user, 8, "pg_sleep(0.004)", over, served))
+            })
+            .collect();
+        let look = || -> Result<()> {
+            let mut console = console(&scene.evenkeel)?;
+            let mut settled = 0;
+            while settled < LOOKS {
+                let routes = show(&mut console, "routes")?;
+                let held: u64 = routes.rows.iter().map(|row| routes.number(row, "held")).sum();
+                let closing: u64 = routes.rows.iter().map(|row| routes.number(row, "closing")).sum();
+                assert!(held + closing <= BUDGET, "{:?}", routes.rows);
+                if let Some(row) = routes.find("user", "capped") {
+                    assert!(routes.number(row, "held") <= 1, "{row:?}");
+                }
+                // Once it has what it is guaranteed, it is never below while it has clients waiting.
+                let Some(row) = routes.find("user", USER) else { continue };
+                if settled > 0 || routes.number(row, "held") >= 2 {
+                    settled += 1;
+                    let short = routes.number(row, "held") < 2 && routes.number(row, "waiting") > 0;
+                    assert!(!short, "{row:?}");
+                }
+            }
+            Ok(())
+        };
+        let looked = look();
+        over.store(true, Ordering::Relaxed);
+        looked.and(crowds.into_iter().try_for_each(|crowd| crowd.join().unwrap()))
+    })?;
+    let [app, capped, greedy] = counts.map(AtomicU32::into_inner);
+    assert!(app > 0 && capped > 0 && greedy > capped, "{app} {capped} {greedy}");
+    at_rest(&scene.evenkeel)
+}
