@@ -102,7 +102,8 @@ fn guarantees_and_caps_hold_at_every_look() -> Result<()> {
         };
         let looked = look();
         over.store(true, Ordering::Relaxed);
-        looked.and(crowds.into_iter().try_for_each(|crowd| crowd.join().unwrap()))
+        let served = crowds.into_iter().try_for_each(|crowd| crowd.join().unwrap());
+        looked.and(served)
     })?;
     let [app, capped, greedy] = counts.map(AtomicU32::into_inner);
     assert!(app > 0 && capped > 0 && greedy > capped, "{app} {capped} {greedy}");

@@ -124,7 +124,8 @@ fn the_budget_goes_up_and_down_without_a_client_noticing() -> Result<()> {
         };
         let changed = change();
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        changed.and(threads.into_iter().try_for_each(|thread| thread.join().unwrap()))
+        let served = threads.into_iter().try_for_each(|thread| thread.join().unwrap());
+        changed.and(served)
     })?;
     at_rest(&scene.evenkeel)
 }
