@@ -18,6 +18,10 @@ use crate::{server::CancelTarget, stream::Stream};
 /// How long a cancel request may take to be delivered.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The most cancel requests on their way to one server connection at once. One more could only ask for the same, and each
+/// costs a connection that is not in the server's budget.
+const UNDERWAY_MAX: u32 = 8;
+
 /// The cancel requests on their way to one server connection.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
@@ -30,10 +34,12 @@ pub(crate) struct Traffic {
 pub(crate) struct Underway(Arc<CancelTarget>);
 
 impl Underway {
-    /// Counts one. The caller holds the lock under which the target is the client's.
-    pub(crate) fn new(target: &Arc<CancelTarget>) -> Self {
-        target.traffic.underway.fetch_add(1, SeqCst);
-        Self(target.clone())
+    /// Counts one; `None` when enough are on their way already. The caller holds the lock under which the target is the
+    /// client's.
+    pub(crate) fn new(target: &Arc<CancelTarget>) -> Option<Self> {
+        let one_more = |underway| (underway < UNDERWAY_MAX).then_some(underway + 1);
+        target.traffic.underway.fetch_update(SeqCst, SeqCst, one_more).ok()?;
+        Some(Self(target.clone()))
     }
 
     /// Delivers it: the server closes the connection once it has passed the request on.
@@ -77,5 +83,25 @@ impl CancelTarget {
             }
             arrived.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use route::Address;
+
+    use super::*;
+
+    #[test]
+    fn requests_for_one_connection_are_bounded_and_it_is_calm_once_all_have_arrived() {
+        let address = Address::Unix { path: "/nowhere".into() };
+        let target = Arc::new(CancelTarget { address, process: 1, key: Box::new([0; 4]), traffic: Traffic::default() });
+        let mut underway: Vec<_> = (0..UNDERWAY_MAX).map(|_| Underway::new(&target).unwrap()).collect();
+        assert!(Underway::new(&target).is_none());
+        drop(underway.pop());
+        drop(Underway::new(&target).unwrap());
+        assert!(!target.is_calm());
+        drop(underway);
+        assert!(target.is_calm());
     }
 }

@@ -165,9 +165,9 @@ impl ClientEntry {
         *self.lock_cancel() = None;
     }
 
-    /// Where a cancel request for this client must go now. Counted as on its way until it is dropped.
+    /// Where a cancel request for this client must go now, if it must. Counted as on its way until it is dropped.
     pub(crate) fn cancel_target(&self) -> Option<crate::cancel::Underway> {
-        self.lock_cancel().as_ref().map(crate::cancel::Underway::new)
+        self.lock_cancel().as_ref().and_then(crate::cancel::Underway::new)
     }
 
     pub(crate) fn raise(&self, alarm: Alarm) {
