@@ -196,6 +196,11 @@ impl Flow {
         self.pending() < PENDING_MAX && (self.end < self.capacity() || self.kept_from() > 0)
     }
 
+    /// Whether the last read filled all the room there was, so that more is likely at hand.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.end == self.buffer.len()
+    }
+
     /// Makes room for a message of `len` bytes that must be whole before it can be looked at.
     /// Returns whether it may be that large.
     pub(crate) fn make_room(&mut self, len: usize) -> bool {

@@ -146,7 +146,7 @@ impl ServerConnection {
                     self.unnamed = Unnamed::Unknown;
                 }
             }
-            Expect::Close { statement: Some(statement), .. } => self.to_close.push(statement.name().into()),
+            Expect::Close { statement: Some(statement), .. } => self.statements.restore(statement.clone()),
             _ => {}
         }
     }

@@ -30,6 +30,26 @@ pub(crate) enum End {
     ClientLeft,
 }
 
+/// What one side did when it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// It was not asked: what it said before has not been taken yet.
+    Full,
+    /// Nothing; it will wake this task.
+    Silent,
+    /// It said something.
+    Spoke,
+    /// It filled all the room there was, and there is room for more.
+    More,
+}
+
+impl Side {
+    /// Whether there is nothing to be done until a wake-up.
+    fn is_silent(self) -> bool {
+        matches!(self, Self::Full | Self::Silent)
+    }
+}
+
 impl Client {
     /// Moves bytes until the client no longer needs the connection.
     ///
@@ -39,63 +59,81 @@ impl Client {
         cx: &mut Context<'_>,
         server: &mut ServerConnection,
     ) -> Poll<Result<End, Fault>> {
+        if self.poll_alarm(cx)? == Alarmed::Cancel {
+            self.stop_query();
+        }
         loop {
-            if self.poll_alarm(cx)? == Alarmed::Cancel {
-                self.stop_query();
-            }
-            if self.translate(server)? == Next::Leave {
+            if !self.work.up.unscanned().is_empty() && self.translate(server)? == Next::Leave {
                 return Poll::Ready(Ok(End::ClientLeft));
             }
-            let mut progress = false;
-            if self.work.up.pending() > 0 {
-                match self.work.up.poll_flush(cx, &mut server.stream) {
-                    Poll::Ready(Ok(())) => progress = true,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(server, error))),
-                    Poll::Pending => {}
-                }
+            if self.work.up.pending() > 0
+                && let Poll::Ready(Err(error)) = self.work.up.poll_flush(cx, &mut server.stream)
+            {
+                return Poll::Ready(Err(self.broken(server, error)));
             }
-            if self.work.down.wants_more() {
-                match self.work.down.poll_fill(cx, &mut server.stream) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(ServerFault::Closed.into())),
-                    Poll::Ready(Ok(_)) => {
-                        progress = true;
-                        self.reply(server)?;
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(ServerFault::Io(error).into())),
-                    Poll::Pending => {}
-                }
-            }
+            let from_server = self.poll_server(cx, server)?;
             if self.is_settled(server) {
                 return Poll::Ready(Ok(End::Settled));
             }
-            // What came is written once the server has nothing more at hand: few, large writes.
-            let pending = self.work.down.pending();
-            // Replies of our own making go out with the server's, which they precede.
-            let ours = pending == self.work.own_pending && server.exchange.readies_owed() > 0;
-            if pending > 0 && !ours && (!progress || !self.work.down.wants_more()) {
-                match self.work.down.poll_flush(cx, &mut self.stream) {
-                    Poll::Ready(Ok(())) => {
-                        self.work.own_pending = 0;
-                        self.route.meters().bytes_sent.add(pending as u64);
-                        progress = true;
-                    }
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::ClientGone)),
-                    Poll::Pending => {}
-                }
-            }
-            if self.work.up.wants_more() && !server.exchange.is_full() {
-                match self.poll_client(cx) {
-                    Poll::Ready(Ok(())) => {
-                        progress = true;
-                        self.set_phase(Phase::Active);
-                    }
-                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
-                    Poll::Pending => {}
-                }
-            }
-            if !progress {
+            let written = from_server != Side::More && self.poll_write_down(cx, server)?;
+            let from_client = self.poll_read_up(cx, server)?;
+            // Both sides must have been asked once without success, or they would not wake this task.
+            let room_made = written && from_server == Side::Full;
+            if from_server.is_silent() && from_client.is_silent() && !room_made {
                 self.note_silence(server);
                 return Poll::Pending;
+            }
+        }
+    }
+
+    /// Reads from the server what there is room for, and sorts it.
+    fn poll_server(&mut self, cx: &mut Context<'_>, server: &mut ServerConnection) -> Result<Side, Fault> {
+        if !self.work.down.wants_more() {
+            return Ok(Side::Full);
+        }
+        match self.work.down.poll_fill(cx, &mut server.stream) {
+            Poll::Pending => Ok(Side::Silent),
+            Poll::Ready(Ok(0)) => Err(ServerFault::Closed.into()),
+            Poll::Ready(Err(error)) => Err(ServerFault::Io(error).into()),
+            Poll::Ready(Ok(_)) => {
+                let more = self.work.down.is_filled() && self.work.down.wants_more();
+                self.reply(server)?;
+                Ok(if more { Side::More } else { Side::Spoke })
+            }
+        }
+    }
+
+    /// Writes to the client what came, once the server has nothing more at hand: few, large writes. Returns whether all
+    /// of it went out.
+    fn poll_write_down(&mut self, cx: &mut Context<'_>, server: &ServerConnection) -> Result<bool, Fault> {
+        let pending = self.work.down.pending();
+        // Replies of our own making go out with the server's, which they precede.
+        let ours = pending == self.work.own_pending && server.exchange.readies_owed() > 0;
+        if pending == 0 || ours {
+            return Ok(false);
+        }
+        match self.work.down.poll_flush(cx, &mut self.stream) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(_)) => Err(Fault::ClientGone),
+            Poll::Ready(Ok(())) => {
+                self.work.own_pending = 0;
+                self.route.meters().bytes_sent.add(pending as u64);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Reads from the client what there is room for.
+    fn poll_read_up(&mut self, cx: &mut Context<'_>, server: &ServerConnection) -> Result<Side, Fault> {
+        if !self.work.up.wants_more() || server.exchange.is_full() {
+            return Ok(Side::Full);
+        }
+        match self.poll_client(cx) {
+            Poll::Pending => Ok(Side::Silent),
+            Poll::Ready(result) => {
+                result?;
+                self.set_phase(Phase::Active);
+                Ok(Side::Spoke)
             }
         }
     }

@@ -3,6 +3,7 @@
 use pg::{
     exchange::{Audience, Event, Expect, Transaction},
     frame::{HEADER_LEN, Header, server as tag},
+    statement::NAME_PREFIX,
     view, write,
 };
 
@@ -55,6 +56,7 @@ impl Replier<'_> {
                 log_farewell(header.tag, body);
             })?;
             let mut audience = reply.audience;
+            let mut reworded = None;
             match reply.event {
                 Event::Progress if header.tag == tag::PARAMETER_STATUS => self.parameter(body, audience)?,
                 Event::Accepted if audience == Audience::Client => work.retry.disarm(),
@@ -73,6 +75,7 @@ impl Replier<'_> {
                     } else {
                         work.retry = Retry::Off;
                         seen.errors += 1;
+                        reworded = self.reword(body);
                         self.fail(body);
                     }
                 }
@@ -90,6 +93,9 @@ impl Replier<'_> {
             }
             if audience == Audience::Us || matches!(work.retry, Retry::Draining { .. }) {
                 work.down.drop(header.total);
+            } else if let Some(body) = reworded {
+                work.down.drop(header.total);
+                write::message(work.down.insert(), tag::ERROR_RESPONSE, |out| out.extend_from_slice(&body));
             } else {
                 work.down.forward(header.total);
             }
@@ -115,6 +121,16 @@ impl Replier<'_> {
             self.state.reported(name, value, self.server);
         }
         Ok(())
+    }
+
+    /// The body of an error that speaks of a prepared statement by our name for it, with the client's instead.
+    fn reword(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let start = body.windows(NAME_PREFIX.len()).position(|window| window == NAME_PREFIX)?;
+        let rest = body.get(start..)?;
+        let digits = rest.iter().skip(NAME_PREFIX.len()).take_while(|byte| byte.is_ascii_digit()).count();
+        let (ours, after) = rest.split_at_checked(NAME_PREFIX.len() + digits)?;
+        let theirs = self.state.statements.name_of(ours)?;
+        Some([body.get(..start)?, theirs, after].concat())
     }
 
     fn fail(&mut self, body: &[u8]) {

@@ -66,7 +66,7 @@ impl Translator<'_> {
             if header.tag == client::TERMINATE {
                 return Ok(Next::Leave);
             }
-            if self.server.exchange.is_settled() {
+            if self.server.exchange.is_at_boundary() {
                 self.begin_unit(header.tag, work);
             }
             if !self.message(header, &mut work.up, &mut work.retry)? {
@@ -211,11 +211,14 @@ impl Translator<'_> {
             return Ok(false);
         }
         self.state.note(text, verdict);
-        let deallocated = deallocated_name(text).filter(|name| self.state.statements.remove(name).is_some());
+        let refused = self.server.exchange.transaction() == Transaction::Failed;
+        let deallocated = deallocated_name(text)
+            .filter(|name| !refused && !name.is_empty() && self.state.statements.remove(name).is_some());
         self.isolate_sequences(verdict, up);
         // The client's protocol-level statement has another name here; give the server one to deallocate.
         if let Some(name) = deallocated {
             self.inject_parse(&name, b"", b"\0\0", None, up);
+            self.close_later(&name);
         }
         // A simple query ends the unnamed statement.
         self.state.statements.remove(b"");
@@ -277,6 +280,11 @@ impl Translator<'_> {
     fn parse_duplicate(&mut self, name: &[u8], total: usize, up: &mut Flow) {
         self.inject_parse(name, b"", b"\0\0", None, up);
         self.forward(total, Expect::Parse { audience: Audience::Client, statement: None, name: None }, up);
+        self.close_later(name);
+    }
+
+    /// Sees to it that a name given to the server in passing is gone before the next lease.
+    fn close_later(&mut self, name: &[u8]) {
         if !self.server.to_close.iter().any(|other| **other == *name) {
             self.server.to_close.push(name.into());
         }
@@ -393,9 +401,12 @@ impl Translator<'_> {
 
     /// When a unit is sent again, its shared statements are prepared afresh.
     fn refresh(&mut self, statement: &Statement, retry: &Retry, up: &mut Flow) {
-        if matches!(retry, Retry::Again { .. }) && self.server.statements.remove(statement.id()).is_some() {
-            write::close_statement(up.insert(), &statement.name());
-            self.server.exchange.expect(Expect::Close { audience: Audience::Us, statement: None });
+        let name = statement.name();
+        if matches!(retry, Retry::Again { .. })
+            && let statement @ Some(_) = self.server.statements.remove(statement.id())
+        {
+            write::close_statement(up.insert(), &name);
+            self.server.exchange.expect(Expect::Close { audience: Audience::Us, statement });
         }
     }
 
@@ -427,7 +438,7 @@ impl Translator<'_> {
         if verdict.effects.intersects(Effects::CURRVAL) {
             self.state.sequences.asked = true;
             let first = !std::mem::replace(&mut self.state.sequences.used, true);
-            if first && self.server.sequences_of != self.rules.client && self.server.exchange.is_settled() {
+            if first && self.server.sequences_of != self.rules.client && self.server.exchange.is_at_boundary() {
                 self.forget_sequences(up);
             }
         } else if verdict.effects != Effects::BEGINS {
