@@ -174,7 +174,7 @@ impl Exchange {
     fn owe(&mut self, expect: Expect) {
         if expect.ends_unit() {
             self.unit = Unit::Complete;
-        } else if expect != Expect::CopyEnd {
+        } else if !matches!(expect, Expect::CopyEnd | Expect::Close { audience: Audience::Us, .. }) {
             self.unit = Unit::Open;
         }
         self.owed.push_back(expect);
@@ -223,6 +223,14 @@ impl Exchange {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.owed.is_empty() && self.unit == Unit::Complete && self.copy == CopyIn::Off && self.skip == Skip::No
+    }
+
+    /// Whether the next message begins a unit of work and the client waits for no other: at most we have asked something.
+    #[must_use]
+    pub fn is_at_boundary(&self) -> bool {
+        let ours =
+            |owed: &Expect| matches!(owed, Expect::Query(Audience::Us) | Expect::Close { audience: Audience::Us, .. });
+        self.unit == Unit::Complete && self.copy == CopyIn::Off && self.skip == Skip::No && self.owed.iter().all(ours)
     }
 
     /// Whether so much is owed that the client must not be read from.

@@ -266,6 +266,13 @@ impl ServerStatements {
         evicted
     }
 
+    /// Notes that a statement is prepared here after all: closing it was skipped, as was what it had to make room for.
+    pub fn restore(&mut self, statement: Arc<Statement>) {
+        let len_max = std::mem::replace(&mut self.len_max, usize::MAX);
+        self.insert(statement);
+        self.len_max = len_max;
+    }
+
     /// Notes that a statement is not prepared here (any more).
     pub fn remove(&mut self, id: u64) -> Option<Arc<Statement>> {
         let place = self.places.remove(&id)?;
@@ -340,6 +347,17 @@ impl ClientStatements {
         if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
     }
 
+    /// A name of the statement that server connections know by this name; empty for the unnamed one.
+    #[must_use]
+    pub fn name_of(&self, server_name: &[u8]) -> Option<&[u8]> {
+        let digits = server_name.strip_prefix(NAME_PREFIX)?;
+        let id: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+        if self.unnamed.as_ref().is_some_and(|statement| statement.id == id) {
+            return Some(b"");
+        }
+        self.named.iter().find(|(_, statement)| statement.id == id).map(|(name, _)| &**name)
+    }
+
     /// Names a statement.
     pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) {
         if name.is_empty() {
@@ -393,6 +411,20 @@ mod tests {
         let second = interner.unnamed(b"select 1", b"\0\0");
         assert_eq!(second.sharing(), Sharing::Shared);
         assert_eq!(second.id(), interner.unnamed(b"select 1", b"\0\0").id());
+    }
+
+    #[test]
+    fn the_clients_name_is_found_by_the_servers() {
+        let mut interner = Interner::new(8);
+        let (one, two) = (interner.shared(b"select 1", b"\0\0"), interner.shared(b"select 2", b"\0\0"));
+        let mut statements = ClientStatements::default();
+        statements.insert(b"one", one.clone());
+        statements.insert(b"", two.clone());
+        assert_eq!(statements.name_of(&one.name()), Some(&b"one"[..]));
+        assert_eq!(statements.name_of(&two.name()), Some(&b""[..]));
+        for stranger in [&b"__ek_3"[..], b"__ek_", b"__ek_99999999999999999999", b"one"] {
+            assert_eq!(statements.name_of(stranger), None);
+        }
     }
 
     #[test]
