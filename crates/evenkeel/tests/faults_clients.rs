@@ -8,6 +8,7 @@ mod watch;
 
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use common::{DATABASE, PASSWORD, Scene, Setup, USER};
 use testkit::wire::message;
@@ -124,6 +125,23 @@ fn messages_that_end_in_their_middle_do_no_harm() -> Result<()> {
     }
     server_at_rest(&scene)?;
     assert_eq!(count(&scene)?, "0");
+    Ok(())
+}
+
+#[test]
+fn a_query_is_canceled_also_when_its_client_vanishes_in_the_middle_of_the_next_message() -> Result<()> {
+    let scene = Setup::new().budget(1).start()?;
+    let parts = [message(b'Q', b"select 'never'\0")[..9].to_vec(), message(b'Q', &[b'x'; 20_000_000])];
+    for part in parts {
+        let mut wire = scene.client()?;
+        wire.send_query("select pg_sleep(600)")?;
+        wire.set_timeout(Duration::from_secs(1))?;
+        // What is too much for sockets and buffers is not taken, and need not be.
+        wire.send(&part).ok();
+        until_says(&scene.pg, "select count(*) from pg_stat_activity where query ~ '^select pg_sleep'", "1")?;
+        drop(wire);
+        server_at_rest(&scene)?;
+    }
     Ok(())
 }
 
