@@ -183,11 +183,14 @@ fn a_server_that_moves_is_found_at_its_new_address() -> Result<()> {
 fn sigterm_lets_transactions_finish_and_sends_idle_clients_away() -> Result<()> {
     let mut scene = Setup::new().start()?;
     scene.pg.psql_in("shop", "create table t(n int); grant all on t to public")?;
-    let (mut idle, mut at_work) = (scene.client()?, scene.client()?);
+    let (mut idle, mut pinned, mut at_work) = (scene.client()?, scene.client()?, scene.client()?);
+    pinned.query("create temp table mine()")?;
     at_work.query("begin")?;
     at_work.query("insert into t values (1)")?;
     scene.evenkeel.process().signal(Signal::TERM)?;
-    assert_eq!(last_words(&mut idle)?, "57P01");
+    for wire in [&mut idle, &mut pinned] {
+        assert_eq!(last_words(wire)?, "57P01");
+    }
     assert!(Wire::connect(&scene.evenkeel.address()).is_err(), "nobody new is accepted");
     at_work.query("insert into t values (2)")?;
     at_work.query("commit")?;

@@ -174,3 +174,41 @@ fn a_user_and_a_database_may_have_limits_of_their_own() -> Result<()> {
     assert_eq!(fails_with(&mut scene.client()?, "select pg_sleep(600)"), "57014");
     at_rest(&scene.evenkeel)
 }
+
+#[test]
+fn each_query_of_a_pipeline_has_its_own_time() -> Result<()> {
+    const QUERIES: usize = 12;
+    let scene = Setup::new().toml("[timeouts]\nquery = \"400ms\"").start()?;
+    let mut wire = scene.client()?;
+    let unit = [
+        message(b'P', b"\0select 'served' from pg_sleep(0.1)\0\0\0"),
+        message(b'B', b"\0\0\0\0\0\0\0\0"),
+        message(b'E', b"\0\0\0\0\0"),
+        message(b'S', b""),
+    ];
+    wire.send(&unit.concat().repeat(QUERIES))?;
+    for _ in 0..QUERIES {
+        assert_eq!(common::only(&wire.read_until_ready()?), "served");
+    }
+    at_rest(&scene.evenkeel)
+}
+
+#[test]
+fn a_session_that_keeps_its_connection_is_not_in_a_transaction() -> Result<()> {
+    let limits = "[timeouts]\nquery = \"200ms\"\nidle_in_transaction = \"200ms\"\ntransaction = \"500ms\"";
+    for mode in ["session", "transaction"] {
+        let scene = Setup::new().toml(limits).toml(&format!("[pool]\nmode = \"{mode}\"")).start()?;
+        let mut wire = scene.client()?;
+        // Pins it, where the mode does not.
+        wire.query("create temp table mine as select 'kept' as n")?;
+        wire.set_timeout(Duration::from_millis(900))?;
+        assert!(wire.read().is_err(), "nothing is said to it");
+        wire.set_timeout(watch::SOON)?;
+        assert_eq!(wire.value("select n from mine")?, "kept");
+        // Its transactions have their limits all the same.
+        wire.query("begin")?;
+        assert_eq!(last_words(&mut wire)?, "25P03");
+        at_rest(&scene.evenkeel)?;
+    }
+    Ok(())
+}

@@ -68,6 +68,8 @@ pub(crate) enum Alarm {
     /// The client asked on another connection to stop what it waits for.
     Cancel = 1,
     QueryTimeout,
+    /// A query that was asked to stop after its time has not done so.
+    QueryStuck,
     TransactionTimeout,
     HoldingTimeout,
     IdleTimeout,
@@ -78,9 +80,10 @@ pub(crate) enum Alarm {
 }
 
 impl Alarm {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Cancel,
         Self::QueryTimeout,
+        Self::QueryStuck,
         Self::TransactionTimeout,
         Self::HoldingTimeout,
         Self::IdleTimeout,

@@ -25,6 +25,7 @@ use route::PoolMode;
 
 pub use self::state::Pin;
 use self::{
+    alarms::Silence,
     intake::{Intake, Skip},
     lease::server_gone,
     relay::End,
@@ -55,6 +56,8 @@ pub(crate) struct Client {
     mode: PoolMode,
     skip: Skip,
     phase: Phase,
+    /// What [`Phase::Holding`] means, when it is that.
+    silence: Silence,
     /// The program is about to end: leave once nothing is under way.
     leaving: bool,
     /// When the lease under way, and its last unit of work, began.
@@ -81,6 +84,7 @@ impl Client {
             work: Work::default(),
             skip: Skip::No,
             phase: Phase::Idle,
+            silence: Silence::Outside,
             leaving: false,
             leased_at: shared.since,
             asked_at: shared.since,
