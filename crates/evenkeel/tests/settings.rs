@@ -240,7 +240,7 @@ fn discard_all_ends_what_held_the_session() -> Result<()> {
     let scene = Setup::new().start()?;
     let mut wire = scene.client_with(&[("statement_timeout", "4000")])?;
     wire.query("create temporary table mine (n int)")?;
-    wire.query("set statement_timeout = 1")?;
+    wire.query("set statement_timeout = 100000")?;
     let held = backend(&mut wire)?;
     wire.query("discard all")?;
     assert_eq!(scene.hold()?.backend(), held, "it is free for others");

@@ -85,6 +85,11 @@ impl Expect {
     fn ends_unit(&self) -> bool {
         matches!(self, Self::Query(_) | Self::Sync(_) | Self::Function)
     }
+
+    /// Whether it prepares a statement that must be remembered.
+    fn prepares(&self) -> bool {
+        matches!(self, Self::Parse { statement: Some(_), .. })
+    }
 }
 
 /// What a message from the server means.
@@ -152,6 +157,8 @@ pub struct Exchange {
     copy: CopyIn,
     skip: Skip,
     unit: Unit,
+    /// How many of `owed` prepare a statement that must be remembered.
+    preparing: usize,
 }
 
 impl Exchange {
@@ -177,6 +184,7 @@ impl Exchange {
         } else if !matches!(expect, Expect::CopyEnd | Expect::Close { audience: Audience::Us, .. }) {
             self.unit = Unit::Open;
         }
+        self.preparing += usize::from(expect.prepares());
         self.owed.push_back(expect);
     }
 
@@ -231,6 +239,13 @@ impl Exchange {
         let ours =
             |owed: &Expect| matches!(owed, Expect::Query(Audience::Us) | Expect::Close { audience: Audience::Us, .. });
         self.unit == Unit::Complete && self.copy == CopyIn::Off && self.skip == Skip::No && self.owed.iter().all(ours)
+    }
+
+    /// Whether a unit of work before the one being sent may still fail to prepare a statement: until it is answered, nobody
+    /// knows whether that statement can be used.
+    #[must_use]
+    pub fn may_fail_to_prepare(&self) -> bool {
+        self.preparing > 0 && self.readies_owed() > 0
     }
 
     /// Whether so much is owed that the client must not be read from.
@@ -312,6 +327,7 @@ impl Exchange {
             s::COPY_IN_RESPONSE | s::COPY_BOTH_RESPONSE => self.begin_copy_in(),
             _ if self.ends_head(tag) => {
                 if let Some(Expect::Parse { statement: Some(statement), .. }) = self.owed.pop_front() {
+                    self.preparing -= 1;
                     statement.prove();
                 }
             }
@@ -356,7 +372,8 @@ impl Exchange {
                 // In the extended protocol the failure skips to Sync, which `fail` follows.
                 _ if !simple => return,
                 _ => {
-                    self.owed.remove(1);
+                    let lost = self.owed.remove(1);
+                    self.preparing -= usize::from(lost.is_some_and(|lost| lost.prepares()));
                     return;
                 }
             }
@@ -375,6 +392,7 @@ impl Exchange {
             Some(Expect::Query(_) | Expect::Function) => {}
             Some(_) => {
                 while let Some(head) = self.owed.pop_front_if(|head| !matches!(head, Expect::Sync(_))) {
+                    self.preparing -= usize::from(head.prepares());
                     self.skipped.push(head);
                 }
                 // Without a Sync yet, the server goes on skipping what is still to come.

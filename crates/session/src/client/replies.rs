@@ -38,6 +38,8 @@ impl Replier<'_> {
     /// [`ServerFault`] when the server connection must not be used any more.
     pub(crate) fn run(&mut self, work: &mut Work) -> Result<Seen, ServerFault> {
         let mut seen = Seen::default();
+        // What was sent behind an error that had been seen already.
+        self.undo();
         self.write_fakes(work);
         while !work.down.is_amid_message() && !matches!(work.retry, Retry::Again { .. }) {
             let Some(header) = Header::peek(work.down.unscanned())? else { break };
@@ -65,13 +67,13 @@ impl Replier<'_> {
                     self.state.completed(view::command_tag(body), self.server);
                 }
                 Event::Failed => {
-                    self.undo();
+                    let unanswered = self.undo();
                     if audience == Audience::Us {
                         let message = view::error_field(body, b'M').unwrap_or_default();
                         return Err(ServerFault::Settings(String::from_utf8_lossy(message).into_owned()));
                     }
                     if let Some(faked) = second_chance(work.retry, body) {
-                        work.retry = Retry::Draining { faked };
+                        work.retry = Retry::Draining { faked: faked.saturating_sub(unanswered) };
                     } else {
                         work.retry = Retry::Off;
                         seen.errors += 1;
@@ -141,11 +143,14 @@ impl Replier<'_> {
         }
     }
 
-    /// Takes back what was noted for messages that the server skipped, the last one first.
-    fn undo(&mut self) {
+    /// Takes back what was noted for messages that the server skipped, the last one first. Returns how many of them are
+    /// `Parse` messages that we would have answered ourselves.
+    fn undo(&mut self) -> u32 {
+        let mut unanswered = 0;
         let skipped: Vec<_> = self.server.exchange.take_skipped().collect();
         for expect in skipped.into_iter().rev() {
             self.server.undo(&expect);
+            unanswered += u32::from(matches!(expect, Expect::FakeParse { .. }));
             match expect {
                 Expect::Parse { name: Some(name), .. } | Expect::FakeParse { name: Some(name) } => {
                     self.state.statements.remove(&name);
@@ -158,6 +163,7 @@ impl Replier<'_> {
                 _ => {}
             }
         }
+        unanswered
     }
 
     /// Writes the replies of our own making whose turn has come.
@@ -179,9 +185,12 @@ fn needs_body(header: Header) -> bool {
 /// many replies of it the client has seen.
 fn second_chance(retry: Retry, body: &[u8]) -> Option<u32> {
     let Retry::Armed { faked, suspect } = retry else { return None };
-    // 0A000: "cached plan must not change result type"; 26000: the statement does not exist (any more).
-    let outdated = matches!(view::error_field(body, b'C'), Some(b"0A000" | b"26000"));
-    (suspect == Suspect::Any || outdated).then_some(faked)
+    // 26000: the statement does not exist (any more); 0A000: "cached plan must not change result type".
+    let deserved = match (suspect, view::error_field(body, b'C')) {
+        (Suspect::Any, _) | (_, Some(b"26000")) | (Suspect::Outdated, Some(b"0A000")) => true,
+        (Suspect::Missing | Suspect::Outdated, _) => false,
+    };
+    deserved.then_some(faked)
 }
 
 /// An error that answers nothing is a server's farewell; only the log can take it.

@@ -119,9 +119,9 @@ impl Translator<'_> {
         let extended = matches!(tag, client::PARSE | client::BIND | client::DESCRIBE);
         if extended
             && self.server.exchange.transaction() == Transaction::Idle
-            && let Some(len) = unit_len(work.up.unscanned())
+            && let Some((len, suspect)) = whole_unit(work.up.unscanned())
         {
-            work.arm(len);
+            work.arm(len, suspect);
         }
     }
 
@@ -140,6 +140,9 @@ impl Translator<'_> {
                 return Ok(true);
             }
             client::COPY_DONE | client::COPY_FAIL | client::SYNC | client::FLUSH => {}
+            client::BIND | client::DESCRIBE | client::PARSE if self.server.exchange.may_fail_to_prepare() => {
+                return Ok(false);
+            }
             _ if copying => return Err(ProtocolError::Unexpected { tag, when: "while COPY takes data" }.into()),
             client::BIND => return self.bind(total, up, retry),
             client::FUNCTION_CALL => {
@@ -162,6 +165,12 @@ impl Translator<'_> {
         let Some(message) = up.unscanned().get(HEADER_LEN..total) else { return Ok(false) };
         match tag {
             client::QUERY => return self.query(total, up),
+            // Names are taken and given up for certain only once the server has come there, which an error may prevent.
+            client::PARSE | client::CLOSE
+                if self.server.exchange.readies_owed() > 0 && names_statement(tag, message) =>
+            {
+                return Ok(false);
+            }
             client::PARSE => self.parse(total, up, retry)?,
             client::DESCRIBE => match view::target(tag, message)? {
                 Target::Statement(name) => {
@@ -217,8 +226,7 @@ impl Translator<'_> {
         self.isolate_sequences(verdict, up);
         // The client's protocol-level statement has another name here; give the server one to deallocate.
         if let Some(name) = deallocated {
-            self.inject_parse(&name, b"", b"\0\0", None, up);
-            self.close_later(&name);
+            self.give_name(&name, up);
         }
         // A simple query ends the unnamed statement.
         self.state.statements.remove(b"");
@@ -231,7 +239,7 @@ impl Translator<'_> {
         let fields = view::parse(up.unscanned().get(HEADER_LEN..total).unwrap_or_default())?;
         if !fields.name.is_empty()
             && self.state.statements.get(fields.name).is_some()
-            && !matches!(retry, Retry::Again { .. })
+            && !matches!(retry, Retry::Again { faked: 1.. })
         {
             let name = fields.name.to_vec();
             self.parse_duplicate(&name, total, up);
@@ -239,7 +247,9 @@ impl Translator<'_> {
         }
         let statement = {
             let mut interner = self.rules.interner.lock().unwrap_or_else(PoisonError::into_inner);
-            match (fields.name.is_empty(), self.rules.reuse_unnamed) {
+            // Where it cannot be shared it gets an identity of its own, for the server then knows it by no name of ours.
+            let shareable = self.rules.reuse_unnamed && matches!(retry, Retry::Armed { .. });
+            match (fields.name.is_empty(), shareable) {
                 (false, _) => interner.shared(fields.text, fields.types),
                 (true, true) => interner.unnamed(fields.text, fields.types),
                 (true, false) => interner.private(fields.text, fields.types),
@@ -263,6 +273,10 @@ impl Translator<'_> {
             suspect_all(retry);
         }
         up.drop(total);
+        // There the server refuses it, or not, by rules of its own.
+        if self.server.exchange.transaction() == Transaction::Failed {
+            self.close_shared(&statement, up);
+        }
         self.refresh(&statement, retry, up);
         if self.server.statements.touch(statement.id()) {
             count_fake(retry);
@@ -278,16 +292,19 @@ impl Translator<'_> {
     /// The name is taken. The server shall say so, exactly as it would: it is given the name first, then the client's
     /// statement, so that an error in that statement's text also comes first, as it would.
     fn parse_duplicate(&mut self, name: &[u8], total: usize, up: &mut Flow) {
-        self.inject_parse(name, b"", b"\0\0", None, up);
+        self.give_name(name, up);
         self.forward(total, Expect::Parse { audience: Audience::Client, statement: None, name: None }, up);
-        self.close_later(name);
     }
 
-    /// Sees to it that a name given to the server in passing is gone before the next lease.
-    fn close_later(&mut self, name: &[u8]) {
-        if !self.server.to_close.iter().any(|other| **other == *name) {
+    /// Gives the server a statement of this name, to be gone before the next lease.
+    fn give_name(&mut self, name: &[u8], up: &mut Flow) {
+        if self.server.to_close.iter().any(|other| **other == *name) {
+            write::close_statement(up.insert(), name);
+            self.server.exchange.expect(Expect::Close { audience: Audience::Us, statement: None });
+        } else {
             self.server.to_close.push(name.into());
         }
+        self.inject_parse(name, b"", b"\0\0", None, up);
     }
 
     fn bind(&mut self, total: usize, up: &mut Flow, retry: &Retry) -> Result<bool, Fault> {
@@ -401,10 +418,14 @@ impl Translator<'_> {
 
     /// When a unit is sent again, its shared statements are prepared afresh.
     fn refresh(&mut self, statement: &Statement, retry: &Retry, up: &mut Flow) {
+        if matches!(retry, Retry::Again { .. }) {
+            self.close_shared(statement, up);
+        }
+    }
+
+    fn close_shared(&mut self, statement: &Statement, up: &mut Flow) {
         let name = statement.name();
-        if matches!(retry, Retry::Again { .. })
-            && let statement @ Some(_) = self.server.statements.remove(statement.id())
-        {
+        if let statement @ Some(_) = self.server.statements.remove(statement.id()) {
             write::close_statement(up.insert(), &name);
             self.server.exchange.expect(Expect::Close { audience: Audience::Us, statement });
         }
@@ -472,6 +493,14 @@ fn deallocated_name(text: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// Whether a message gives or takes back the name of a statement.
+fn names_statement(tag: u8, body: &[u8]) -> bool {
+    match tag {
+        client::PARSE => body.first().is_some_and(|first| *first != 0),
+        _ => body.first() == Some(&b'S'),
+    }
+}
+
 /// Whether the unnamed statement may be answered by one that is prepared under a name of ours.
 fn may_share(statement: &Statement, retry: &Retry) -> bool {
     // Only where a failure can be told from one of the client's making, and made good.
@@ -501,15 +530,17 @@ fn parse_audience(retry: &mut Retry) -> Audience {
     }
 }
 
-/// Length of the unit of work at the start of `bytes`, `Sync` included, if all of it is there.
-fn unit_len(bytes: &[u8]) -> Option<usize> {
-    let mut len = 0;
+/// Length of the unit of work at the start of `bytes`, `Sync` included, if all of it is there; and which failures may
+/// come from the sharing of statements.
+fn whole_unit(bytes: &[u8]) -> Option<(usize, Suspect)> {
+    let (mut len, mut suspect) = (0, Suspect::Missing);
     loop {
         let header = Header::peek(bytes.get(len..)?).ok()??;
         len += header.total;
         match header.tag {
-            client::SYNC => return (len <= bytes.len()).then_some(len),
-            client::PARSE | client::BIND | client::DESCRIBE | client::EXECUTE | client::CLOSE => {}
+            client::SYNC => return (len <= bytes.len()).then_some((len, suspect)),
+            client::PARSE | client::DESCRIBE => suspect = Suspect::Outdated,
+            client::BIND | client::EXECUTE | client::CLOSE => {}
             _ => return None,
         }
     }
