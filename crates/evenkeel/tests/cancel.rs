@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::{DATABASE, PASSWORD, Setup, USER, errors, fails_with, only};
 use testkit::{Evenkeel, Result, Wire};
-use watch::{TRUST, at_rest, until_in_use, until_waiting};
+use watch::{Over, TRUST, at_rest, until_in_use, until_waiting};
 
 /// Longer than any test runs: whoever waits for its end was not canceled.
 const FOREVER: &str = "select pg_sleep(600)";
@@ -158,8 +158,9 @@ fn a_request_that_comes_late_finds_nobody() -> Result<()> {
             }
             Ok(served)
         });
+        let end = Over(&over);
         let canceled = (0..300).try_for_each(|_| own.cancel());
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         assert!(next.join().unwrap()? > 0);
         canceled
     })?;

@@ -11,7 +11,9 @@ use std::time::Duration;
 use common::{DATABASE, PASSWORD, Scene, Setup, USER, fails_with, sqlstate};
 use rustix::process::Signal;
 use testkit::{Result, Wire, poll_until};
-use watch::{ADMIN, SOON, Shown, TRUST, at_rest, connections, console, last_words, show, until_in_use, until_logged};
+use watch::{
+    ADMIN, Over, SOON, Shown, TRUST, at_rest, connections, console, held, last_words, show, until_in_use, until_logged,
+};
 
 /// Reloads and waits until it has taken effect, `times` reloads after the start.
 fn reload(scene: &Scene, setup: &Setup, times: usize) -> Result<()> {
@@ -114,16 +116,14 @@ fn the_budget_goes_up_and_down_without_a_client_noticing() -> Result<()> {
             for (times, count) in [6, 1, 4].into_iter().enumerate() {
                 reload(&scene, &budget(count), times + 1)?;
                 until_in_use(&scene.evenkeel, count)?;
-                let held = ["connecting", "idle", "in_use", "closing"]
-                    .iter()
-                    .map(|state| connections(&scene.evenkeel, state))
-                    .sum::<Result<u32>>()?;
+                let held = held(&scene.evenkeel)?;
                 assert!(held <= count.max(6), "{held} of {count}");
             }
             Ok(())
         };
+        let over = Over(&stop);
         let changed = change();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(over);
         let served = threads.into_iter().try_for_each(|thread| thread.join().unwrap());
         changed.and(served)
     })?;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test file uses its own part of this")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use testkit::wire::{Message, Row};
@@ -26,6 +27,22 @@ pub(crate) fn connections(evenkeel: &Evenkeel, state: &str) -> Result<u32> {
 /// Clients that wait for a server connection.
 pub(crate) fn waiting(evenkeel: &Evenkeel) -> Result<u32> {
     whole(evenkeel, "evenkeel_server_waiting_clients{server=\"main\"}")
+}
+
+/// Server connections in any state, all seen at once.
+pub(crate) fn held(evenkeel: &Evenkeel) -> Result<u32> {
+    let (_, page) = evenkeel.http("/metrics")?;
+    let states = page.lines().filter(|line| line.starts_with("evenkeel_server_connections{server=\"main\""));
+    states.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<u32>()?)).sum()
+}
+
+/// Tells the threads of a test that it is over, also when it fails: a scope would wait for them forever.
+pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// A metric that counts.
