@@ -372,6 +372,11 @@ impl ClientStatements {
         if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) }
     }
 
+    /// Forgets the unnamed statement, if it is this one.
+    pub fn remove_unnamed(&mut self, statement: &Statement) {
+        self.unnamed.take_if(|unnamed| **unnamed == *statement);
+    }
+
     /// Forgets all names.
     pub fn clear(&mut self) {
         self.named = HashMap::new();

@@ -136,3 +136,31 @@ fn cstr(text: &str) -> Vec<u8> {
 fn count(count: usize) -> Vec<u8> {
     u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes().to_vec()
 }
+
+/// The seed of a random test, printed: from the environment, to repeat a run, or new.
+pub fn seed(variable: &str) -> u64 {
+    let given = std::env::var(variable).ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(1, |since| u64::from(since.subsec_nanos()) + 1)
+    });
+    println!("{variable}={seed}");
+    seed
+}
+
+/// A generator good enough to choose what happens next (xorshift64*).
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `sides`.
+    pub fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides.max(1)
+    }
+}
