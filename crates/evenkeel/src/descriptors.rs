@@ -3,8 +3,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors for listeners, logs, timers, look-ups and what libraries open.
-const RESERVE: u64 = 64;
+/// Descriptors for listeners, logs, timers, look-ups, HTTP and what libraries open.
+const OWN: u64 = 64;
+
+/// Descriptors that are no client's: our own, operators', and those of connections that have not said what they want.
+const RESERVE: u64 = OWN + (session::LOBBY_MAX + session::OPERATORS_MAX) as u64;
 
 /// Raises the soft limit to the hard one. Returns what holds now.
 pub(crate) fn raise_limit() -> u64 {
@@ -27,7 +30,7 @@ mod tests {
 
     #[test]
     fn servers_come_before_clients() {
-        assert_eq!(clients_max(1024, 100), 760);
+        assert_eq!(clients_max(1024, 100), 688);
         assert_eq!(clients_max(100, 100), 0);
     }
 }

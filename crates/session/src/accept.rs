@@ -22,12 +22,14 @@ impl Listener {
     /// Accepts clients until the future is dropped.
     pub async fn accept_all(self, engine: Arc<Engine>) {
         loop {
+            // Whoever says nothing takes a place here, not a file descriptor that a client needs.
+            let Ok(place) = engine.lobby.clone().acquire_owned().await else { return };
             let accepted = match &self {
                 Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Stream::Tcp(stream)),
                 Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
             };
             match accepted.and_then(|stream| stream.prepare().map(|()| stream)) {
-                Ok(stream) => drop(tokio::spawn(greet::receive(engine.clone(), stream))),
+                Ok(stream) => drop(tokio::spawn(greet::receive(engine.clone(), stream, place))),
                 // The client was gone before it was accepted (accept(2), "Error handling").
                 Err(error) if is_of_one_client(&error) => tracing::debug!(%error, "client gone before it was accepted"),
                 Err(error) => {

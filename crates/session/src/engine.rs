@@ -11,13 +11,13 @@ use auth::scram::Key;
 use pg::statement::Interner;
 use pool::{ClassId, Pool, RouteLimits};
 use route::{Identity, NoRoute, Resolved, ServerIndex};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
     connector::{Habits, Login, PgConnector},
     console::Console,
     flow::Buffers,
-    lane::{Lane, Link, Names},
+    lane::{Handling, Lane, Link, Names},
     observe::{ServerMeters, Watch},
     plan::{Plan, ServerPlan},
     registry::{Alarm, DUE_INTERVAL, Registry},
@@ -26,6 +26,10 @@ use crate::{
 
 /// The most routes. Names of databases under `*` come from clients, who can invent them.
 pub const ROUTES_MAX: usize = 100_000;
+
+/// The most connections whose first packet is awaited, or whose cancel request is being delivered. More wait in the
+/// listener's queue.
+pub const LOBBY_MAX: usize = 64;
 
 /// The most statements that are kept although no client and no server connection uses them, for each server.
 const STATEMENTS_KEPT: usize = 10_000;
@@ -39,6 +43,8 @@ pub struct Engine {
     plan: ArcSwap<Plan>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) buffers: Buffers,
+    /// Places for connections that have not said what they want.
+    pub(crate) lobby: Arc<Semaphore>,
     console: OnceLock<Arc<dyn Console>>,
     /// What mock verifiers are made of, so that a user who does not exist looks the same at every try.
     pub(crate) mock_seed: Key,
@@ -87,6 +93,7 @@ impl Engine {
             plan: ArcSwap::from_pointee(plan),
             registry,
             buffers: Buffers::new(buffer_len),
+            lobby: Arc::new(Semaphore::new(LOBBY_MAX)),
             console: OnceLock::new(),
             mock_seed: Key::new(random()),
             world: Mutex::new(world),
@@ -270,6 +277,7 @@ impl World {
                 Ok(resolved) if stays => {
                     lane.pool.set_route_limits(lane.id, route_limits(&resolved));
                     lane.terms.store(Arc::new(resolved.terms));
+                    lane.handling.store(Arc::new(handling(plan)));
                     true
                 }
                 _ => {
@@ -312,8 +320,7 @@ impl World {
             id,
             parameters,
             interner: known.interner.clone(),
-            prepared: plan.prepared,
-            message_len_max: plan.message_len_max,
+            handling: handling(plan),
         };
         Ok(Lane::new(names, link, resolved.terms.clone()))
     }
@@ -340,6 +347,10 @@ impl Plan {
     pub fn server_name(&self, index: ServerIndex) -> &Arc<str> {
         &self.table.server(index).name
     }
+}
+
+fn handling(plan: &Plan) -> Handling {
+    Handling { prepared: plan.prepared, message_len_max: plan.message_len_max }
 }
 
 fn habits(plan: &Plan, server: &ServerPlan) -> Habits {

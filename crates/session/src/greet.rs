@@ -13,7 +13,7 @@ use pg::{
 };
 use pool::Checkout;
 use route::Timeouts;
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
     client::Client,
@@ -22,7 +22,7 @@ use crate::{
     lane::Lane,
     operator,
     plan::{AuthMethod, Plan, UserEntry},
-    registry::{Admission, Alarm, Presence},
+    registry::{Admission, Alarm, Party, Presence},
     secrets::random,
     stream::Stream,
 };
@@ -64,12 +64,13 @@ struct Guest {
 }
 
 /// Serves whoever connected, to the end.
-pub(crate) async fn receive(engine: Arc<Engine>, stream: Stream) {
+pub(crate) async fn receive(engine: Arc<Engine>, stream: Stream, place: OwnedSemaphorePermit) {
     let peer = stream.peer();
     let mut guest = Guest { stream, read: Vec::new(), out: Vec::new() };
     let limit = engine.plan().login_timeout;
     // Boxed: a login needs far more room than the session that follows, and is soon over.
-    let greeting: StdPin<Box<dyn Future<Output = _> + Send>> = Box::pin(timeout(limit, greet(&engine, &mut guest)));
+    let greeting: StdPin<Box<dyn Future<Output = _> + Send>> =
+        Box::pin(timeout(limit, greet(&engine, &mut guest, place)));
     let greeted = greeting.await.unwrap_or_else(|_| {
         Err(ErrorReply::fatal("08P01", "client_login_timeout")
             .detail(format!("Logging in took longer than {limit:?} (timeouts.login)."))
@@ -110,7 +111,7 @@ struct Newcomer {
     settings: Settings,
 }
 
-async fn greet(engine: &Arc<Engine>, guest: &mut Guest) -> Result<Session, Refusal> {
+async fn greet(engine: &Arc<Engine>, guest: &mut Guest, place: OwnedSemaphorePermit) -> Result<Session, Refusal> {
     let startup = match guest.first_packet().await? {
         Packet::Startup(startup) => startup,
         Packet::Cancel { process, key } => {
@@ -120,14 +121,17 @@ async fn greet(engine: &Arc<Engine>, guest: &mut Guest) -> Result<Session, Refus
         // `first_packet` answers these itself.
         Packet::Ssl | Packet::Gss => return Err(Refusal::Gone),
     };
-    let mut admission = engine.registry.admit(guest.stream.peer())?;
+    let is_operator = console::DATABASES.iter().any(|name| name.as_bytes() == startup.database);
+    let party = if is_operator { Party::Operator } else { Party::Client };
+    let mut admission = engine.registry.admit(guest.stream.peer(), party)?;
+    drop(place);
     startup.negotiate(&mut guest.out);
     let plan = engine.plan();
     let user = text(&startup.user)?;
     let database = text(&startup.database)?;
     let entry = plan.users.get(&*user).cloned();
     guest.authenticate(engine, &plan, &startup.user, entry.as_ref()).await?;
-    if console::DATABASES.contains(&&*database) {
+    if is_operator {
         let Some(&role) = plan.console.get(&*user) else {
             return Err(ErrorReply::fatal("42501", "this user may not use the console")
                 .hint("Name it in admin.users or admin.stats_users.")
@@ -155,7 +159,7 @@ async fn greet(engine: &Arc<Engine>, guest: &mut Guest) -> Result<Session, Refus
     write::backend_key_data(&mut guest.out, entry.process(), given);
     write::ready_for_query(&mut guest.out, b'I');
     guest.write().await?;
-    tracing::info!(client = entry.number(), user = %entry.user, database = %entry.database, peer = %entry.peer, "client logged in");
+    tracing::debug!(client = entry.number(), user = %entry.user, database = %entry.database, peer = %entry.peer, "client logged in");
     Ok(Session::Client(Newcomer { lane, presence, settings }))
 }
 

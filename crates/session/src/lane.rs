@@ -32,9 +32,16 @@ pub struct Lane {
     pub(crate) terms: ArcSwap<Terms>,
     pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
     pub(crate) interner: Arc<Mutex<Interner>>,
-    pub(crate) prepared: Prepared,
-    pub(crate) message_len_max: usize,
+    pub(crate) handling: ArcSwap<Handling>,
     meters: Meters,
+}
+
+/// How clients' messages are treated; it follows a changed configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Handling {
+    pub(crate) prepared: Prepared,
+    /// The most bytes of one message that are held before they are sent on.
+    pub(crate) message_len_max: usize,
 }
 
 /// How prepared statements are treated.
@@ -97,7 +104,7 @@ impl Meters {
 impl Lane {
     pub(crate) fn new(names: Names, link: Link, terms: Terms) -> Self {
         let Names { user, database, server, server_user, server_database } = names;
-        let Link { pool, id, parameters, interner, prepared, message_len_max } = link;
+        let Link { pool, id, parameters, interner, handling } = link;
         Self {
             user,
             database,
@@ -109,8 +116,7 @@ impl Lane {
             terms: ArcSwap::from_pointee(terms),
             parameters,
             interner,
-            prepared,
-            message_len_max,
+            handling: ArcSwap::from_pointee(handling),
             meters: Meters::default(),
         }
     }
@@ -173,6 +179,5 @@ pub(crate) struct Link {
     pub(crate) id: RouteId,
     pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
     pub(crate) interner: Arc<Mutex<Interner>>,
-    pub(crate) prepared: Prepared,
-    pub(crate) message_len_max: usize,
+    pub(crate) handling: Handling,
 }

@@ -17,7 +17,7 @@ use pg::{ErrorReply, startup::LONG_KEY_LEN};
 use slab::Slab;
 use subtle::ConstantTimeEq;
 
-use crate::{server::CancelTarget, stream::Peer};
+use crate::{client::Pin, server::CancelTarget, stream::Peer};
 
 /// How many clients may be connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,18 @@ pub struct ClientLimits {
     pub per_database: Option<usize>,
     /// From one IP address; unix sockets are not limited.
     pub per_address: Option<usize>,
+}
+
+/// Operators that are let in although all places for clients are taken: someone must be able to look.
+pub const OPERATORS_MAX: usize = 8;
+
+/// Who wants in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Party {
+    /// A client of a database.
+    Client,
+    /// Somebody who wants the console.
+    Operator,
 }
 
 /// What a client connection is doing.
@@ -115,6 +127,8 @@ pub struct ClientEntry {
     phase: AtomicU8,
     /// Process number of the server connection it holds; 0 for none.
     server: AtomicU32,
+    /// Why it keeps that beyond its transaction; 0 for no reason.
+    pin: AtomicU8,
     alarm: AtomicU8,
     waker: AtomicWaker,
     /// When an alarm is due, in milliseconds since the registry began; `u64::MAX` for never.
@@ -140,6 +154,16 @@ impl ClientEntry {
     #[must_use]
     pub fn server_process(&self) -> Option<u32> {
         Some(self.server.load(Relaxed)).filter(|&process| process != 0)
+    }
+
+    /// Why it keeps its server connection beyond the transaction, if it does.
+    #[must_use]
+    pub fn pin(&self) -> Option<Pin> {
+        Pin::from_code(self.pin.load(Relaxed))
+    }
+
+    pub(crate) fn set_pin(&self, pin: Option<Pin>) {
+        self.pin.store(pin.map_or(0, Pin::code), Relaxed);
     }
 
     /// Ends it: it is told that an administrator did.
@@ -278,9 +302,10 @@ impl Registry {
     }
 
     /// Lets someone in who has not logged in yet.
-    pub(crate) fn admit(self: &Arc<Self>, peer: Peer) -> Result<Admission, ErrorReply> {
+    pub(crate) fn admit(self: &Arc<Self>, peer: Peer, party: Party) -> Result<Admission, ErrorReply> {
         let mut inner = self.lock();
-        if inner.entries.len() >= inner.limits.total {
+        let spare = if party == Party::Operator { OPERATORS_MAX } else { 0 };
+        if inner.entries.len() >= inner.limits.total.saturating_add(spare) {
             return Err(too_many("no more connections allowed (max_clients)", inner.limits.total));
         }
         let limit = inner.limits.per_address;
@@ -389,6 +414,7 @@ impl Admission {
             since: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
             server: AtomicU32::new(0),
+            pin: AtomicU8::new(0),
             alarm: AtomicU8::new(0),
             waker: AtomicWaker::new(),
             due: AtomicU64::new(u64::MAX),
@@ -469,24 +495,25 @@ mod tests {
         let registry = registry(3, Some(1));
         let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
         let (user, database): (Arc<str>, Arc<str>) = ("u".into(), "d".into());
-        let mut one = registry.admit(peer).unwrap();
+        let mut one = registry.admit(peer, Party::Client).unwrap();
         one.name(&user, None, &database, None).unwrap();
-        let mut two = registry.admit(peer).unwrap();
+        let mut two = registry.admit(peer, Party::Client).unwrap();
         assert!(two.name(&user, None, &database, None).unwrap_err().message.contains("of the user"));
         two.name(&user, Some(2), &database, None).unwrap();
-        assert!(registry.admit(peer).unwrap_err().message.contains("per_address"));
-        let three = registry.admit(Peer::Unix).unwrap();
-        assert!(registry.admit(Peer::Unix).unwrap_err().message.contains("(max_clients)"));
+        assert!(registry.admit(peer, Party::Client).unwrap_err().message.contains("per_address"));
+        let three = registry.admit(Peer::Unix, Party::Client).unwrap();
+        assert!(registry.admit(Peer::Unix, Party::Client).unwrap_err().message.contains("(max_clients)"));
+        drop(registry.admit(Peer::Unix, Party::Operator).unwrap());
         drop((one, two, three));
         assert!(registry.is_empty());
-        let mut again = registry.admit(peer).unwrap();
+        let mut again = registry.admit(peer, Party::Client).unwrap();
         again.name(&user, None, &database, None).unwrap();
     }
 
     #[test]
     fn only_the_right_key_finds_a_client() {
         let registry = registry(9, None);
-        let admission = registry.admit(Peer::Unix).unwrap();
+        let admission = registry.admit(Peer::Unix, Party::Client).unwrap();
         let presence = named(admission).enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
         let entry = presence.entry().clone();
         assert!(registry.find(entry.process(), &[7; 4]).is_some());
@@ -503,7 +530,7 @@ mod tests {
     #[test]
     fn what_is_due_is_raised_once() {
         let registry = registry(9, None);
-        let admission = registry.admit(Peer::Unix).unwrap();
+        let admission = registry.admit(Peer::Unix, Party::Client).unwrap();
         let presence = named(admission).enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
         let entry = presence.entry();
         registry.set_due(entry, Some((registry.epoch, Alarm::QueryTimeout)));

@@ -57,6 +57,9 @@ pub(crate) const CLIENTS: &[Column<ClientFacts>] = &[
         c.server_process.into()
     }),
     Column::int8("age_s", "Since when it is connected, in seconds.", |c| c.age.as_secs().into()),
+    Column::text("pin", "Why it keeps its server connection beyond its transaction; empty: it does not.", |c| {
+        c.entry.pin().map(|pin| pin.to_string()).into()
+    }),
 ];
 
 /// PgBouncer's columns in its order (1.26.1, `src/admin.c`, `admin_show_servers`), then ours.

@@ -109,12 +109,12 @@ impl Client {
     fn arm(&self) {
         let terms = self.route.terms.load();
         let limits = &terms.timeouts;
-        let now = Instant::now();
         let query = || limits.query.limit().map(|limit| (self.asked_at + limit, Alarm::QueryTimeout));
         let transaction =
             || limits.transaction.limit().map(|limit| (self.leased_at + limit, Alarm::TransactionTimeout));
-        let holding = || limits.idle_in_transaction.limit().map(|limit| (now + limit, Alarm::HoldingTimeout));
-        let idle = || limits.client_idle.limit().map(|limit| (now + limit, Alarm::IdleTimeout));
+        let holding =
+            || limits.idle_in_transaction.limit().map(|limit| (Instant::now() + limit, Alarm::HoldingTimeout));
+        let idle = || limits.client_idle.limit().map(|limit| (Instant::now() + limit, Alarm::IdleTimeout));
         let due = match (self.phase, self.silence) {
             (Phase::Waiting, _) => None,
             (Phase::Active, _) => earlier(query(), transaction()),
@@ -126,6 +126,7 @@ impl Client {
 
     /// Both sides are silent: is it the client's turn or the server's?
     pub(super) fn note_silence(&mut self, server: &ServerConnection) {
+        self.show_pin();
         let exchange = &server.exchange;
         // A unit without its Sync holds the connection like a transaction does.
         let inside = exchange.transaction() != Transaction::Idle || !exchange.is_settled();
@@ -138,15 +139,31 @@ impl Client {
         }
     }
 
+    /// Lets others see why the session keeps its server connection, when that has changed.
+    fn show_pin(&mut self) {
+        let pin = self.state.pin();
+        if pin == self.shown_pin {
+            return;
+        }
+        self.shown_pin = pin;
+        self.shared.set_pin(pin);
+        if let Some(why) = pin {
+            self.route.meters().pins.inc();
+            tracing::debug!(client = self.shared.number(), %why, "session keeps its server connection");
+        }
+    }
+
     /// A unit of work was answered to its end.
     pub(super) fn unit_ended(&mut self) {
         let now = Instant::now();
+        self.work.out_of_time = false;
         self.route.meters().query.record(now.saturating_duration_since(self.asked_at));
         self.asked_at = now;
     }
 
     /// Asks the server to stop the query under way. If it does not, the session ends.
-    pub(super) fn stop_query(&self) {
+    pub(super) fn stop_query(&mut self) {
+        self.work.out_of_time = true;
         tracing::info!(client = self.shared.number(), "query_timeout: the query is canceled");
         if let Some(underway) = self.shared.cancel_target() {
             tokio::spawn(underway.deliver());

@@ -121,7 +121,8 @@ impl Client {
                     let Parse { name, text, types } = view::parse(message.body)?;
                     let taken = self.state.statements.get(name).is_some()
                         || steps.iter().any(|(step, _)| matches!(step, Step::Name(other, _) if **other == *name));
-                    let room = self.state.statements.len() + steps.len() < self.route.prepared.per_client_max;
+                    let room =
+                        self.state.statements.len() + steps.len() < self.route.handling.load().prepared.per_client_max;
                     if name.is_empty() || taken || !room {
                         return Ok(None);
                     }

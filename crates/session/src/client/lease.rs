@@ -64,7 +64,8 @@ impl Client {
                 Wait::Failed(error) if is_of_the_past(&error) => self.reroute()?,
                 Wait::Failed(error) => {
                     self.route.meters().refusals.inc();
-                    self.deny(refusal(&error)?);
+                    let paused = self.route.pool.totals().paused;
+                    self.deny(refusal(&error, paused)?);
                     return Ok(None);
                 }
                 Wait::Canceled => {
@@ -77,7 +78,11 @@ impl Client {
 
     /// A connection that is at hand, or the next one in the route's queue; a client that goes away leaves it.
     async fn queue(&mut self, state: StateKey) -> Result<Wait, Fault> {
-        let within = self.route.terms.load().timeouts.checkout;
+        let within = {
+            let terms = self.route.terms.load();
+            self.mode = terms.pool_mode;
+            terms.timeouts.checkout
+        };
         let mut pending = self.route.pool.start_checkout(self.route.id, Checkout::new().state(state).within(within));
         if pending.is_waiting() {
             self.set_phase(Phase::Waiting);
@@ -187,13 +192,19 @@ fn is_of_the_past(error: &CheckoutError<ServerError>) -> bool {
 }
 
 /// What the client hears when there is no connection for it. Some reasons end the session.
-fn refusal(error: &CheckoutError<ServerError>) -> Result<ErrorReply, Fault> {
+fn refusal(error: &CheckoutError<ServerError>, paused: bool) -> Result<ErrorReply, Fault> {
     let fatal = |reply| Err(Fault::Refused(Box::new(reply)));
     match error {
         CheckoutError::Timeout(timeout) => {
-            Ok(ErrorReply::error("53300", "no server connection in time (checkout_timeout)")
-                .detail(timeout.to_string())
-                .hint("The server connections of this route are busy. Shorten transactions, or raise budget or cap."))
+            let hint = if paused {
+                "The pool of this server is paused. RESUME on the console lets it go on."
+            } else if timeout.last_connect_error.is_some() {
+                "The database server could not be reached. See the log."
+            } else {
+                "The server connections of this route are busy. Shorten transactions, or raise budget or cap."
+            };
+            let reply = ErrorReply::error("53300", "no server connection in time (checkout_timeout)");
+            Ok(reply.detail(timeout.to_string()).hint(hint))
         }
         CheckoutError::Refused(refusal) => Ok(ErrorReply::error("53300", refusal.to_string())),
         CheckoutError::LoginRefused(error) => fatal(match error.said() {

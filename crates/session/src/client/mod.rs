@@ -58,6 +58,8 @@ pub(crate) struct Client {
     phase: Phase,
     /// What [`Phase::Holding`] means, when it is that.
     silence: Silence,
+    /// The reason to keep a server connection that others were shown.
+    shown_pin: Option<Pin>,
     /// The program is about to end: leave once nothing is under way.
     leaving: bool,
     /// When the lease under way, and its last unit of work, began.
@@ -85,6 +87,7 @@ impl Client {
             skip: Skip::No,
             phase: Phase::Idle,
             silence: Silence::Outside,
+            shown_pin: None,
             leaving: false,
             leased_at: shared.since,
             asked_at: shared.since,
@@ -101,7 +104,7 @@ impl Client {
         // Boxed: it happens once, and the session's task need not have room for it all the time.
         let why = Box::pin(self.take_leave(fault)).await;
         let ClientEntry { user, database, peer, .. } = &*self.shared;
-        tracing::info!(client = self.shared.number(), %user, %database, %peer, why, "client closed");
+        tracing::debug!(client = self.shared.number(), %user, %database, %peer, why, "client closed");
     }
 
     /// Tells the client, if it is still there, why the session ends; returns it for the log.
@@ -124,7 +127,7 @@ impl Client {
     async fn live(&mut self) -> Result<(), Fault> {
         loop {
             self.idle().await?;
-            self.work.open_up(&self.engine.buffers, self.route.message_len_max);
+            self.work.open_up(&self.engine.buffers, self.route.handling.load().message_len_max);
             self.fill().await?;
             loop {
                 match self.take_in()? {

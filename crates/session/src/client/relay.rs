@@ -169,12 +169,13 @@ impl Client {
     }
 
     fn translator<'a>(&'a mut self, server: &'a mut ServerConnection) -> (Translator<'a>, &'a mut Work) {
+        let prepared = self.route.handling.load().prepared;
         let rules = Rules {
             client: self.shared.number(),
             mode: self.mode,
             interner: &self.route.interner,
-            statements_max: self.route.prepared.per_client_max,
-            reuse_unnamed: self.route.prepared.reuse_unnamed,
+            statements_max: prepared.per_client_max,
+            reuse_unnamed: prepared.reuse_unnamed,
         };
         (Translator { state: &mut self.state, server, rules }, &mut self.work)
     }

@@ -1,6 +1,7 @@
 //! Server to client: which of the server's messages the client sees, and what they say about the session.
 
 use pg::{
+    ErrorReply,
     exchange::{Audience, Event, Expect, Transaction},
     frame::{HEADER_LEN, Header, server as tag},
     statement::NAME_PREFIX,
@@ -77,7 +78,11 @@ impl Replier<'_> {
                     } else {
                         work.retry = Retry::Off;
                         seen.errors += 1;
-                        reworded = self.reword(body);
+                        reworded = if work.out_of_time && view::error_field(body, b'C') == Some(b"57014") {
+                            Some(out_of_time())
+                        } else {
+                            self.reword(body)
+                        };
                         self.fail(body);
                     }
                 }
@@ -131,7 +136,11 @@ impl Replier<'_> {
         let rest = body.get(start..)?;
         let digits = rest.iter().skip(NAME_PREFIX.len()).take_while(|byte| byte.is_ascii_digit()).count();
         let (ours, after) = rest.split_at_checked(NAME_PREFIX.len() + digits)?;
-        let theirs = self.state.statements.name_of(ours)?;
+        if !body.get(..start)?.ends_with(b"prepared statement \"") {
+            return None;
+        }
+        // One that has no name any more was the unnamed one, and replaced in the same unit.
+        let theirs = self.state.statements.name_of(ours).unwrap_or_default();
         Some([body.get(..start)?, theirs, after].concat())
     }
 
@@ -155,10 +164,11 @@ impl Replier<'_> {
                 Expect::Parse { name: Some(name), .. } | Expect::FakeParse { name: Some(name) } => {
                     self.state.statements.remove(&name);
                 }
-                Expect::Parse { audience: Audience::Client, statement: Some(_), name: None }
-                | Expect::FakeParse { name: None } => {
-                    self.state.statements.remove(b"");
+                // A later unit may have replaced it already.
+                Expect::Parse { audience: Audience::Client, statement: Some(statement), name: None } => {
+                    self.state.statements.remove_unnamed(&statement);
                 }
+                Expect::FakeParse { name: None } => drop(self.state.statements.remove(b"")),
                 Expect::FakeClose { closed: Some((name, statement)) } => self.state.statements.insert(&name, statement),
                 _ => {}
             }
@@ -191,6 +201,15 @@ fn second_chance(retry: Retry, body: &[u8]) -> Option<u32> {
         (Suspect::Missing | Suspect::Outdated, _) => false,
     };
     deserved.then_some(faked)
+}
+
+/// The body of the error for a query that was canceled because of its time limit, not at the client's wish.
+fn out_of_time() -> Vec<u8> {
+    let reply = ErrorReply::error("57014", "canceling statement due to query timeout")
+        .hint("The limit is timeouts.query, or query_timeout of the user, database or route.");
+    let mut message = Vec::new();
+    reply.write(&mut message);
+    message.split_off(HEADER_LEN)
 }
 
 /// An error that answers nothing is a server's farewell; only the log can take it.

@@ -37,6 +37,30 @@ pub enum Pin {
     Function,
 }
 
+impl Pin {
+    const ALL: [Self; 10] = [
+        Self::TemporaryTable,
+        Self::Listen,
+        Self::SqlPrepare,
+        Self::AdvisoryLock,
+        Self::HoldCursor,
+        Self::Role,
+        Self::Settings,
+        Self::LargeStatement,
+        Self::Illegible,
+        Self::Function,
+    ];
+
+    /// A number from 1 on, so that 0 can stand for none.
+    pub(crate) fn code(self) -> u8 {
+        self as u8 + 1
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|pin| pin.code() == code)
+    }
+}
+
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

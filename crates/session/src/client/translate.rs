@@ -540,7 +540,7 @@ fn whole_unit(bytes: &[u8]) -> Option<(usize, Suspect)> {
         match header.tag {
             client::SYNC => return (len <= bytes.len()).then_some((len, suspect)),
             client::PARSE | client::DESCRIBE => suspect = Suspect::Outdated,
-            client::BIND | client::EXECUTE | client::CLOSE => {}
+            client::BIND | client::EXECUTE => {}
             _ => return None,
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct Work {
     unit: Vec<u8>,
     /// How many bytes of that unit are still to be translated.
     untranslated: usize,
+    /// The query under way was asked to stop because its time was up.
+    pub(crate) out_of_time: bool,
     /// What waits to be written to the client, if all of it is of our own making: it can wait for the server's reply.
     pub(crate) own_pending: usize,
 }
@@ -54,7 +56,11 @@ pub(crate) enum Retry {
 /// Which failures may come from the sharing of statements rather than from the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Suspect {
-    /// Those that say so: "cached plan must not change result type", or that the statement does not exist.
+    /// That the statement does not exist. Any other the client must see: it knows the shape of the rows from an earlier
+    /// unit, and nothing in this one would tell it a new one.
+    Missing,
+    /// Also "cached plan must not change result type": the client asks in this very unit what the rows look like, or
+    /// prepares the statement in it.
     Outdated,
     /// Any: the client sent its statement to be prepared afresh.
     Any,
@@ -89,14 +95,14 @@ impl Work {
     }
 
     /// Keeps a copy of the unit of work at the start of what was read, if all of it is here and it is small.
-    pub(crate) fn arm(&mut self, unit_len: usize) {
+    pub(crate) fn arm(&mut self, unit_len: usize, suspect: Suspect) {
         if unit_len <= RETRY_LEN_MAX
             && let Some(unit) = self.up.unscanned().get(..unit_len)
         {
             self.unit.clear();
             self.unit.extend_from_slice(unit);
             self.untranslated = unit_len;
-            self.retry = Retry::Armed { faked: 0, suspect: Suspect::Outdated };
+            self.retry = Retry::Armed { faked: 0, suspect };
         }
     }
 
