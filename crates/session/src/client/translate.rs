@@ -541,6 +541,7 @@ fn whole_unit(bytes: &[u8]) -> Option<(usize, Suspect)> {
             client::SYNC => return (len <= bytes.len()).then_some((len, suspect)),
             client::PARSE | client::DESCRIBE => suspect = Suspect::Outdated,
             client::BIND | client::EXECUTE => {}
+            // Close among them: we answer it at once, and must not a second time.
             _ => return None,
         }
     }
