@@ -255,7 +255,10 @@ fn leading_effects(keyword: Keyword, rest: &Lexer<'_>) -> Effects {
         Keyword::Begin | Keyword::Start => Effects::BEGINS,
         // The two-phase commands act on another transaction than the session's own.
         Keyword::Commit | Keyword::Rollback if next_is(0, b"prepared") => Effects::WRITES,
-        Keyword::Rollback if next_is(0, b"to") || next_is(1, b"to") => Effects::SAVEPOINTS,
+        Keyword::Rollback if next_is(0, b"to") => Effects::SAVEPOINTS,
+        Keyword::Rollback if (next_is(0, b"work") || next_is(0, b"transaction")) && next_is(1, b"to") => {
+            Effects::SAVEPOINTS
+        }
         Keyword::Commit | Keyword::End | Keyword::Rollback | Keyword::Abort => Effects::ENDS,
         Keyword::Savepoint | Keyword::Release => Effects::SAVEPOINTS,
         // A statement may be called "transaction"; a two-phase commit has a string there.

@@ -258,6 +258,7 @@ const REST: &[Case] = &[
             "rollback",
             "rollback work",
             "abort",
+            "rollback; to",
             "commit and no chain",
             "prepare transaction 'x'",
             "prepare transaction $$x$$",
