@@ -21,9 +21,10 @@ macro_rules! effects {
 effects! {
     /// Changes a setting for the session: `SET`, `RESET`, `SET SESSION CHARACTERISTICS`.
     SETS = 0;
-    /// Changes a setting until the transaction ends: `SET LOCAL`, `SET TRANSACTION`, `SET CONSTRAINTS`.
+    /// Changes a setting until the transaction ends: `SET LOCAL`, `SET TRANSACTION`, `SET CONSTRAINTS`,
+    /// `set_config(…, …, true)`.
     SET_LOCAL = 1;
-    /// Changes settings out of our sight: `set_config(…)`, an `UPDATE` of `pg_settings`, `pg_trgm`'s `set_limit`.
+    /// Changes settings out of our sight: `set_config(…)` unless it is certainly local, an `UPDATE` of `pg_settings`, `pg_trgm`'s `set_limit`.
     SET_CONFIG = 2;
     /// Changes who the session acts as: `SET ROLE`, `SET SESSION AUTHORIZATION`, and their `RESET`. Always with
     /// [`Effects::SETS`].

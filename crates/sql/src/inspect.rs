@@ -2,7 +2,8 @@
 
 use crate::Effects;
 use crate::lexer::{Dialect, Lexer, Token, TokenKind};
-use crate::settings::setting_effects;
+use crate::set_config::set_config_effects;
+use crate::settings::{may_name_temp_schema, setting_effects};
 use crate::word::{Clause, Keyword, Word};
 
 /// What a text is and may do. See the crate's page for what it promises.
@@ -107,7 +108,7 @@ impl Walk {
                 self.depth = self.depth.saturating_sub(1);
                 self.other(Word::Other, rest)
             }
-            TokenKind::Dot => self.other(Word::Dot, rest),
+            TokenKind::Dot => self.other(self.dot(), rest),
             TokenKind::QuotedIdentifier => self.word(token.unquoted().map_or(Word::Other, Word::of_quoted), rest),
             TokenKind::UnicodeIdentifier => self.word(Word::Name(Effects::ANY_FUNCTION), rest),
             TokenKind::String | TokenKind::EscapeString => self.string(token, rest),
@@ -120,9 +121,14 @@ impl Walk {
     fn word(&mut self, word: Word, rest: &Lexer<'_>) -> Word {
         match self.place {
             Place::Inside(_) if word == Word::Other => word,
-            Place::Inside(leading) => self.inside(word, leading),
+            Place::Inside(leading) => self.inside(word, leading, rest),
             Place::Before | Place::Opened => self.begin(word, rest),
         }
+    }
+
+    /// What a dot means behind the token before it.
+    fn dot(&self) -> Word {
+        if self.previous == Word::PgCatalog { Word::CatalogDot } else { Word::Dot }
     }
 
     fn string(&mut self, token: Token<'_>, rest: &Lexer<'_>) -> Word {
@@ -175,22 +181,29 @@ impl Walk {
         }
         self.place = Place::Inside(keyword);
         self.effects |= leading_effects(keyword, rest);
-        if let Word::Name(effects) = word {
-            self.effects |= effects;
+        match word {
+            Word::Name(effects) => self.effects |= effects,
+            Word::SetConfig => self.effects |= Effects::SET_CONFIG,
+            _ => {}
         }
         word
     }
 
     /// Takes a later word of a statement.
-    fn inside(&mut self, word: Word, leading: Keyword) -> Word {
+    fn inside(&mut self, word: Word, leading: Keyword, rest: &Lexer<'_>) -> Word {
         match word {
-            Word::Other | Word::Dot => {}
+            Word::Other | Word::PgCatalog | Word::Dot | Word::CatalogDot => {}
             Word::Name(effects) => self.effects |= effects,
+            // In another schema it is another function.
+            Word::SetConfig if self.previous == Word::Dot => self.effects |= Effects::SET_CONFIG,
+            Word::SetConfig => self.effects |= set_config_effects(rest),
             // Its rule turns an update into a call of set_config. The table's name comes after the word UPDATE.
             Word::PgSettings if self.effects.intersects(Effects::WRITES) => self.effects |= Effects::SET_CONFIG,
             Word::PgSettings => {}
             // Behind a dot any word is a name.
-            Word::Leading(_) | Word::Clause(_) if self.previous == Word::Dot => return Word::Other,
+            Word::Leading(_) | Word::Clause(_) if matches!(self.previous, Word::Dot | Word::CatalogDot) => {
+                return Word::Other;
+            }
             Word::Leading(keyword) => self.effects |= self.embedded_effects(keyword, leading),
             // What INSERT INTO and MERGE INTO name is a table, even if it is called "temp".
             Word::Clause(Clause::Into) if matches!(self.previous, Word::Leading(Keyword::Insert | Keyword::Merge)) => {
@@ -296,17 +309,4 @@ fn leading_effects(keyword: Keyword, rest: &Lexer<'_>) -> Effects {
         Keyword::Explain | Keyword::Show | Keyword::Fetch | Keyword::Move | Keyword::Close => Effects::NONE,
         Keyword::Nothing | Keyword::Other => Effects::NONE,
     }
-}
-
-/// Whether a string in a `SET` may put the session's temporary schema on its search path, where `CREATE TABLE` then creates.
-fn may_name_temp_schema(token: Token<'_>) -> bool {
-    const SCHEMA: &[u8] = b"pg_temp";
-    let spelled = token.text.windows(SCHEMA.len()).any(|part| part.eq_ignore_ascii_case(SCHEMA));
-    let disguised = match token.kind {
-        // U& takes any character for its escape.
-        TokenKind::EscapeString => matches!(token.text, [b'u' | b'U', ..]) || token.text.contains(&b'\\'),
-        _ => false,
-    };
-    // A string may be continued on another line, in the middle of the name.
-    spelled || disguised || token.text.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
 }

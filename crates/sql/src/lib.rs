@@ -15,7 +15,8 @@
 //! - What a user's own function, operator, trigger, rule or view does: it may call `set_config`, take an advisory lock or make
 //!   a temporary table. `DO` and `CALL`, and built-in functions that run a string as SQL, report [`Effects::CALLS`].
 //! - What a name means. Under another `search_path`, `set_config` may be somebody else's function, or `CREATE TABLE` may make
-//!   a temporary table (setting a path with `pg_temp` in it reports [`Effects::TEMP`] for that reason).
+//!   a temporary table (setting a path with `pg_temp` in it reports [`Effects::TEMP`] for that reason, unless a parameter or an
+//!   expression in `set_config(…, true)` says so).
 //! - Encodings in which a byte of a longer character looks like a backslash: SJIS, BIG5, GBK, UHC, GB18030 and JOHAB, which
 //!   exist as `client_encoding` only. A session that uses one must be taken to have [`Effects::all`].
 //!
@@ -31,6 +32,7 @@ mod command;
 mod effects;
 mod inspect;
 mod lexer;
+mod set_config;
 mod settings;
 mod word;
 

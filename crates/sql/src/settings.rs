@@ -181,6 +181,19 @@ pub(crate) fn setting_effects(keyword: Keyword, mut rest: Lexer<'_>) -> Effects 
     }
 }
 
+/// Whether a string in a change of settings may put the session's temporary schema on its search path, where `CREATE TABLE` then creates.
+pub(crate) fn may_name_temp_schema(token: Token<'_>) -> bool {
+    const SCHEMA: &[u8] = b"pg_temp";
+    let spelled = token.text.windows(SCHEMA.len()).any(|part| part.eq_ignore_ascii_case(SCHEMA));
+    let disguised = match token.kind {
+        // U& takes any character for its escape.
+        TokenKind::EscapeString => matches!(token.text, [b'u' | b'U', ..]) || token.text.contains(&b'\\'),
+        _ => false,
+    };
+    // A string may be continued on another line, in the middle of the name.
+    spelled || disguised || token.text.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
 /// What is set.
 enum Target<'a> {
     /// A setting by its name; `TO` or `=` follows.

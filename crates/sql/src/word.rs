@@ -74,10 +74,16 @@ pub(crate) enum Word {
     Clause(Clause),
     /// The name of a function or relation with these effects, wherever it stands.
     Name(Effects),
+    /// `set_config`: its arguments decide what it does.
+    SetConfig,
     /// The view whose `UPDATE` calls `set_config`.
     PgSettings,
+    /// The schema of PostgreSQL's own functions.
+    PgCatalog,
     /// Not a word but the dot inside a qualified name: what follows is a name too.
     Dot,
+    /// Such a dot behind [`Word::PgCatalog`].
+    CatalogDot,
     /// Anything else.
     Other,
 }
@@ -119,11 +125,14 @@ impl Word {
 
     /// The meaning of a quoted name, given without its quotes: it can only be a name.
     ///
-    /// Upper-case letters would make it another name; taking it for the same one errs on the safe side.
+    /// Upper-case letters would make it another name; taking it for the same one errs on the safe side. Only where a name
+    /// may mean less does its case matter.
     pub(crate) fn of_quoted(name: &[u8]) -> Self {
         match Self::of(name) {
-            word @ (Self::Name(_) | Self::PgSettings) => word,
-            Self::Leading(_) | Self::Clause(_) | Self::Dot | Self::Other => Self::Other,
+            Self::SetConfig if name != b"set_config" => Self::Name(Effects::SET_CONFIG),
+            Self::PgCatalog if name != b"pg_catalog" => Self::Other,
+            word @ (Self::Name(_) | Self::SetConfig | Self::PgSettings | Self::PgCatalog) => word,
+            Self::Leading(_) | Self::Clause(_) | Self::Dot | Self::CatalogDot | Self::Other => Self::Other,
         }
     }
 }
@@ -209,6 +218,7 @@ const TABLE: &[(&[u8], Word)] = &{
         (b"notify", L(K::Notify)),
         (b"pg_backup_start", N(E::SESSION_FUNCTION)),
         (b"pg_backup_stop", N(E::SESSION_FUNCTION)),
+        (b"pg_catalog", Word::PgCatalog),
         (b"pg_copy_logical_replication_slot", N(E::SESSION_FUNCTION)),
         (b"pg_copy_physical_replication_slot", N(E::SESSION_FUNCTION)),
         (b"pg_create_logical_replication_slot", N(E::SESSION_FUNCTION)),
@@ -235,7 +245,7 @@ const TABLE: &[(&[u8], Word)] = &{
         (b"security", L(K::Security)),
         (b"select", L(K::Select)),
         (b"set", L(K::Set)),
-        (b"set_config", N(E::SET_CONFIG)),
+        (b"set_config", Word::SetConfig),
         (b"set_limit", N(E::SET_CONFIG)),
         (b"setseed", N(E::SESSION_FUNCTION)),
         (b"setval", N(E::NEXTVAL)),
@@ -353,7 +363,10 @@ mod tests {
     fn quoted_words_are_names_only() {
         assert_eq!(Word::of_quoted(b"select"), Word::Other);
         assert_eq!(Word::of_quoted(b"temp"), Word::Other);
-        assert_eq!(Word::of_quoted(b"set_config"), Word::Name(Effects::SET_CONFIG));
+        assert_eq!(Word::of_quoted(b"set_config"), Word::SetConfig);
+        assert_eq!(Word::of_quoted(b"Set_Config"), Word::Name(Effects::SET_CONFIG));
+        assert_eq!(Word::of_quoted(b"pg_catalog"), Word::PgCatalog);
+        assert_eq!(Word::of_quoted(b"PG_catalog"), Word::Other);
         assert_eq!(Word::of_quoted(b"pg_settings"), Word::PgSettings);
     }
 }

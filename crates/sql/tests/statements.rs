@@ -139,7 +139,7 @@ const SESSION: &[Case] = &[
             "select set_config('x', '1', false)",
             "SELECT pg_catalog.Set_Config ('x', '1', false)",
             "select \"set_config\"('x', '1', false)",
-            "select pg_catalog . /* c */ set_config /* c */ ('x', '1', true)",
+            "select pg_catalog . /* c */ set_config /* c */ ('x', '1', false)",
             "select * from t where set_config('x', a, false) = '1'",
             "select set_limit(0.5)",
             "explain analyze select set_config('x', '1', false)",
