@@ -217,10 +217,10 @@ pub enum LogLevel {
     Error,
     /// Something should be looked at.
     Warn,
-    /// The normal course: starts, reloads, connects.
+    /// The normal course: starts, reloads, refusals, server connections.
     #[default]
     Info,
-    /// Every client connection.
+    /// Also each client connection.
     Debug,
     /// Every step.
     Trace,
