@@ -131,10 +131,12 @@ impl Credential {
     /// The configured password, if that is what this is.
     ///
     /// # Errors
-    /// [`Error::CannotUse`], naming `method`, for the other forms.
+    /// [`Error::NeedsClientKeys`] for a SCRAM verifier and SCRAM; otherwise [`Error::CannotUse`], naming `method`, for the other
+    /// forms.
     pub fn password_for(&self, method: Method) -> Result<&Secret, Error> {
         match self {
             Self::Plain(password) => Ok(password),
+            Self::Scram(_) if method == Method::Scram => Err(Error::NeedsClientKeys),
             Self::Md5(_) | Self::Scram(_) => Err(Error::CannotUse { secret: self.kind(), method }),
         }
     }
@@ -219,6 +221,21 @@ mod tests {
             assert_eq!([Cleartext, Md5, Scram].map(|method| credential.server_login(method)), login, "{text}");
             assert_eq!(credential.password_for(Cleartext).is_ok(), login[0] == Possible);
             assert_eq!(credential.verifier().is_some(), text == SCRAM);
+        }
+    }
+
+    #[test]
+    fn why_a_form_cannot_log_in() {
+        for (text, method, why) in [
+            (SCRAM, Method::Scram, "a SCRAM verifier needs the keys of a client's login first"),
+            (
+                SCRAM,
+                Method::Cleartext,
+                "the configured SCRAM verifier cannot be used for cleartext password authentication",
+            ),
+            (MD5, Method::Scram, "the configured md5 hash cannot be used for SCRAM-SHA-256 authentication"),
+        ] {
+            assert_eq!(parse(text).password_for(method).unwrap_err().to_string(), why);
         }
     }
 

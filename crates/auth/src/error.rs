@@ -88,8 +88,11 @@ pub enum Error {
         /// What should have stood there.
         expected: &'static str,
     },
+    /// A SCRAM verifier is configured where we log in, and no client has logged in here with its password yet.
+    #[error("a SCRAM verifier needs the keys of a client's login first")]
+    NeedsClientKeys,
     /// The configured secret cannot be used with the method the peer asks for.
-    #[error("a {secret} cannot be used for {method} authentication")]
+    #[error("the configured {secret} cannot be used for {method} authentication")]
     CannotUse {
         /// What is configured.
         secret: crate::credential::Kind,
