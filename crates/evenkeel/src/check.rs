@@ -1,11 +1,12 @@
 //! `evenkeel check`: is the configuration right, and do its servers answer?
 
-use std::{collections::HashSet, process::ExitCode, time::Duration};
+use std::{collections::HashSet, error::Error, iter, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use config::Config;
+use pool::Checkout;
 use route::{DatabaseIndex, Table};
-use session::{Engine, LaneError, Stream};
+use session::{Engine, Stream};
 use tokio::time::timeout;
 
 use crate::{cli::Source, plan::plan, runtime};
@@ -22,17 +23,23 @@ pub(crate) fn run(source: &Source, offline: bool) -> Result<ExitCode> {
     if offline {
         return Ok(ExitCode::SUCCESS);
     }
-    let (unreachable, failures) = runtime::build(1)?.block_on(async {
+    let (unreachable, logins) = runtime::build(1)?.block_on(async {
         let unreachable = try_servers(config.table()).await;
-        let failures = try_logins(&config, &unreachable).await;
-        (unreachable.len(), failures)
+        let logins = try_logins(&config, &unreachable).await;
+        (unreachable.len(), logins)
     });
     println!();
-    if unreachable + failures == 0 {
-        println!("Everything is as it should be.");
+    let Logins { failed, untried } = logins;
+    if unreachable + failed == 0 {
+        match untried {
+            0 => println!("Everything is as it should be."),
+            _ => {
+                println!("Everything that can be tried is as it should be. Logins that cannot be tried yet: {untried}.")
+            }
+        }
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{unreachable} servers cannot be reached, {failures} logins failed.");
+    println!("{unreachable} servers cannot be reached, {failed} logins failed.");
     Ok(ExitCode::FAILURE)
 }
 
@@ -64,12 +71,29 @@ async fn try_servers(table: &Table) -> HashSet<&str> {
     unreachable
 }
 
-/// Logs every user in to every database that is named, as the pool would, where its server can be reached. Returns how
-/// many failed.
-async fn try_logins(config: &Config, unreachable: &HashSet<&str>) -> usize {
+/// How many logins to servers did not succeed.
+#[derive(Default)]
+struct Logins {
+    failed: usize,
+    /// Those that only a client's own login makes possible.
+    untried: usize,
+}
+
+/// What came of a login to a server.
+enum Outcome {
+    /// It succeeded; the server's version.
+    Ok(String),
+    /// It failed, for this reason.
+    Failed(String),
+    /// The configuration has a SCRAM verifier, and the server asks for SCRAM: only a client's login brings the keys.
+    NeedsClient,
+}
+
+/// Logs every user in to every database that is named, as the pool would, where its server can be reached.
+async fn try_logins(config: &Config, unreachable: &HashSet<&str>) -> Logins {
     let engine = Engine::new(plan(config, 1), config.keys().runtime.relay_buffer.get());
     let table = config.table();
-    let mut failures = 0;
+    let mut logins = Logins::default();
     for (at, database) in table.databases().iter().enumerate().filter(|(_, database)| &*database.name != "*") {
         let server = table.server(table.server_of(DatabaseIndex(at)));
         if unreachable.contains(&*server.name) {
@@ -78,18 +102,37 @@ async fn try_logins(config: &Config, unreachable: &HashSet<&str>) -> usize {
         for user in table.users() {
             print!("{} on {}: ", user.name, database.name);
             match try_login(&engine, &user.name, &database.name).await {
-                Ok(version) => println!("ok, PostgreSQL {version}"),
-                Err(why) => {
-                    failures += 1;
+                Outcome::Ok(version) => println!("ok, PostgreSQL {version}"),
+                Outcome::Failed(why) => {
+                    logins.failed += 1;
                     println!("failed: {why}");
+                }
+                Outcome::NeedsClient => {
+                    logins.untried += 1;
+                    println!(
+                        "note: cannot be tried before a client has logged in, because the credential is a SCRAM verifier"
+                    );
                 }
             }
         }
     }
-    failures
+    logins
 }
 
-async fn try_login(engine: &Engine, user: &str, database: &str) -> Result<String, String> {
-    let lane = engine.lane(user, database).map_err(|error: LaneError| error.to_string())?;
-    lane.probe(LOGIN_TIMEOUT).await
+async fn try_login(engine: &Engine, user: &str, database: &str) -> Outcome {
+    let lane = match engine.lane(user, database) {
+        Ok(lane) => lane,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    if let Err(error) = lane.pool().checkout(lane.id(), Checkout::new().within(LOGIN_TIMEOUT)).await {
+        return if needs_client(&error) { Outcome::NeedsClient } else { Outcome::Failed(error.to_string()) };
+    }
+    // The connection is in the pool now; the probe takes the same one.
+    lane.probe(LOGIN_TIMEOUT).await.map_or_else(Outcome::Failed, Outcome::Ok)
+}
+
+/// Whether the login failed only because no client has logged in yet.
+fn needs_client(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |error| (*error).source())
+        .any(|error| matches!(error.downcast_ref(), Some(auth::Error::NeedsClientKeys)))
 }

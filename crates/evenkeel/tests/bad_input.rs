@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::{DATABASE, PASSWORD, Scene, Setup, USER, sqlstate};
 use testkit::wire::message;
-use testkit::{Port, Result, Wire};
+use testkit::{Login, Options, Port, Postgres, Result, Wire};
 use watch::{TRUST, at_rest, connections};
 
 /// Sends bytes as the first of a connection, and returns what was said before it was closed.
@@ -290,5 +290,15 @@ fn check_says_which_server_cannot_be_reached_or_does_not_let_whom_in() -> Result
     let (content, said) = check(&config.replace(PASSWORD, "wrong sesame"), &[])?;
     assert!(!content && said.contains("password authentication failed"), "{said}");
     assert!(!said.contains("wrong sesame"), "{said}");
+    let verifier = pg.psql("select rolpassword from pg_authid where rolname = 'app'")?;
+    assert!(verifier.starts_with("SCRAM-SHA-256$"), "{verifier}");
+    let (content, said) = check(&config.replace(PASSWORD, verifier.trim()), &[])?;
+    assert!(content && said.contains("app on shop: note: cannot be tried before a client has logged in"), "{said}");
+    assert!(said.contains("cannot be tried yet: 1.") && !said.contains("failed"), "{said}");
+    // What can be tried is not excused: this server asks for no password and has no such database.
+    let trusting = Postgres::start(Options::new().user(USER, PASSWORD, Login::Trust))?;
+    let config = Setup::new().config(&trusting.address()).replace(PASSWORD, verifier.trim());
+    let (content, said) = check(&config, &[])?;
+    assert!(!content && said.contains("1 logins failed"), "{said}");
     Ok(())
 }
