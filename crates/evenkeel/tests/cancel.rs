@@ -132,6 +132,12 @@ fn a_transaction_that_idles_is_not_canceled_and_its_next_query_can_be() -> Resul
     wire.cancel()?;
     assert_eq!(wire.value("select 'alive'")?, "alive");
     wire.send_query(FOREVER)?;
+    // A request that arrives before the query begins finds nothing to cancel.
+    watch::until_says(
+        &scene.pg,
+        "select count(*) from pg_stat_activity where usename = 'app' and state = 'active'",
+        "1",
+    )?;
     wire.cancel()?;
     let answer = wire.read_until_ready()?;
     assert_eq!(errors(&answer), ["57014"], "{answer:?}");

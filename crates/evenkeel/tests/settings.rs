@@ -176,6 +176,20 @@ fn receive_queue(address: &str) -> Result<Option<usize>> {
 }
 
 #[test]
+fn what_called_code_has_set_up_is_gone_before_another_client_comes() -> Result<()> {
+    let scene = Setup::new().budget(1).start()?;
+    let [mut one, mut other] = [scene.client()?, scene.client()?];
+    one.query("do $$ begin perform set_config('statement_timeout', '7s', false); end $$")?;
+    assert_eq!(other.value("show statement_timeout")?, "0");
+    one.query("begin; do $$ begin perform set_config('lock_timeout', '7s', false); end $$; commit")?;
+    assert_eq!(other.value("show lock_timeout")?, "0");
+    one.query("do $$ begin perform set_config('statement_timeout', '7s', false); end $$")?;
+    drop(one);
+    assert_eq!(other.value("show statement_timeout")?, "0");
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_moved_holds_the_session_and_is_gone_after_it() -> Result<()> {
     let scene = Setup::new().start()?;
     scene.pg.psql("create role auditor; grant auditor to app")?;

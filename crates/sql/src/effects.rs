@@ -49,7 +49,7 @@ effects! {
     DECLARES = 12;
     /// Opens a cursor that outlives the transaction: `DECLARE … WITH HOLD`.
     CURSOR_HOLD = 13;
-    /// Takes or returns an advisory lock of the session: `pg_advisory_lock` and its kin, not those with `_xact_`.
+    /// Takes an advisory lock of the session: `pg_advisory_lock` and its kin, not those with `_xact_`, nor the returning of one.
     ADVISORY = 14;
     /// Loads a library into the server process: `LOAD`.
     LOADS = 15;

@@ -48,9 +48,9 @@ pub enum SettingChange<'a> {
     },
 }
 
-/// Takes a PostgreSQL text of nothing but `SET` and `RESET` statements apart.
+/// Takes the `SET` and `RESET` statements of a PostgreSQL text apart; statements of other kinds are passed over.
 ///
-/// `None` when there is anything in it that is not understood exactly, down to strings whose meaning depends on
+/// `None` when there is anything in them that is not understood exactly, down to strings whose meaning depends on
 /// `standard_conforming_strings`: then the text is for the server alone, and its effects are [`inspect`](crate::inspect)'s.
 /// `SET TRANSACTION` and `SET CONSTRAINTS` change no setting of the session and are not understood either. Names and values the
 /// server will refuse are not found out here: apply the changes when it has accepted the text.
@@ -81,17 +81,18 @@ impl<'a> Iterator for SettingChanges<'a> {
 struct NotUnderstood;
 
 impl<'a> SettingChanges<'a> {
-    /// Reads the next statement that is not empty.
+    /// Reads the next statement that sets or resets.
     fn read(&mut self) -> Option<Result<SettingChange<'a>, NotUnderstood>> {
-        let leading = self.lexer.find(|token| token.kind != TokenKind::Semicolon)?;
-        let change = if leading.is_word(b"set") {
-            self.read_set()
-        } else if leading.is_word(b"reset") {
-            self.read_reset()
-        } else {
-            None
-        };
-        Some(change.ok_or(NotUnderstood))
+        loop {
+            let leading = self.lexer.find(|token| token.kind != TokenKind::Semicolon)?;
+            if leading.is_word(b"set") {
+                return Some(self.read_set().ok_or(NotUnderstood));
+            }
+            if leading.is_word(b"reset") {
+                return Some(self.read_reset().ok_or(NotUnderstood));
+            }
+            while next_of_statement(&mut self.lexer).is_some() {}
+        }
     }
 
     fn read_set(&mut self) -> Option<SettingChange<'a>> {

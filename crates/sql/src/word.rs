@@ -146,10 +146,10 @@ fn pg_name(text: &[u8]) -> Option<Word> {
         return Some(Word::Name(Effects::TEMP));
     }
     let family = strip(text, b"pg_advisory_").or_else(|| strip(text, b"pg_try_advisory_"))?;
-    match text.get(family..).and_then(|rest| strip(rest, b"xact_")) {
-        Some(_) => Some(Word::Other),
-        None => Some(Word::Name(Effects::ADVISORY)),
-    }
+    let rest = text.get(family..)?;
+    // Those of the transaction end with it, and what is returned is no longer there.
+    let leaves_none = [&b"xact_"[..], b"unlock"].iter().any(|prefix| strip(rest, prefix).is_some());
+    Some(if leaves_none { Word::Other } else { Word::Name(Effects::ADVISORY) })
 }
 
 /// Every word with a meaning, in lower case, sorted by first letter.
@@ -348,7 +348,7 @@ mod tests {
         for (name, word) in [
             ("pg_advisory_lock", advisory),
             ("PG_TRY_ADVISORY_LOCK_SHARED", advisory),
-            ("pg_advisory_unlock_all", advisory),
+            ("pg_advisory_unlock_all", Word::Other),
             ("pg_advisory_xact_lock", Word::Other),
             ("pg_try_advisory_xact_lock_shared", Word::Other),
             ("pg_temp", Word::Name(Effects::TEMP)),

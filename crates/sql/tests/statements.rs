@@ -222,8 +222,6 @@ const SESSION: &[Case] = &[
             "select pg_advisory_lock(1)",
             "select pg_try_advisory_lock(1, 2)",
             "select PG_ADVISORY_LOCK_SHARED(1)",
-            "select pg_advisory_unlock(1)",
-            "select pg_advisory_unlock_all()",
             "select \"pg_advisory_lock\"(1)",
             "with l as (select pg_try_advisory_lock(id) from t) select * from l",
         ],

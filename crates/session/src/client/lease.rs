@@ -6,7 +6,7 @@ use pg::{ErrorReply, Severity, exchange::Transaction, write};
 use pool::{Checkout, CheckoutError, Lease, Refusal, StateKey};
 use route::PoolMode;
 
-use super::{Client, alarms::Alarmed, intake::Skip, relay::End, tidy};
+use super::{Client, alarms::Alarmed, intake::Skip, relay::End, state::Traces, tidy};
 use crate::{
     connector::{PgConnector, ServerError},
     fault::{Fault, ServerFault},
@@ -108,16 +108,16 @@ impl Client {
     }
 
     /// The boundary: the connection goes back before the replies are written to a client that may be slow.
-    fn release(&self, lease: Lease<PgConnector>) {
+    fn release(&mut self, lease: Lease<PgConnector>) {
         self.shared.end_lease();
         let meters = self.route.meters();
         meters.transactions.inc();
         // The end of its last unit is the end of the transaction.
         meters.transaction.record(self.asked_at.saturating_duration_since(self.leased_at));
-        if lease.cancel.is_calm() {
-            drop(lease);
-        } else {
-            tidy::release_when_calm(lease);
+        match self.state.take_traces() {
+            Traces::Possible => tidy::release_cleaned(lease),
+            Traces::None if lease.cancel.is_calm() => drop(lease),
+            Traces::None => tidy::release_when_calm(lease),
         }
     }
 

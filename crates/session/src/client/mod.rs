@@ -9,6 +9,7 @@ mod lease;
 mod relay;
 mod replies;
 mod state;
+mod statements;
 mod tidy;
 mod translate;
 mod work;

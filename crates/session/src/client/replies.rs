@@ -169,7 +169,10 @@ impl Replier<'_> {
                     self.state.statements.remove_unnamed(&statement);
                 }
                 Expect::FakeParse { name: None } => drop(self.state.statements.remove(b"")),
-                Expect::FakeClose { closed: Some((name, statement)) } => self.state.statements.insert(&name, statement),
+                // A later unit of the pipeline may have used the unnamed statement's name again.
+                Expect::FakeClose { closed: Some((name, statement)) } if self.state.statements.get(&name).is_none() => {
+                    self.state.statements.insert(&name, statement);
+                }
                 _ => {}
             }
         }

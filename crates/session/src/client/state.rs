@@ -113,6 +113,7 @@ pub(crate) struct State {
     changes: Vec<Change>,
     underway: Underway,
     pub(crate) sequences: Sequences,
+    traces: Traces,
     savepoints: Savepoints,
 }
 
@@ -150,6 +151,16 @@ enum Underway {
 
 /// What makes a unit of work [`Underway::Changing`].
 const CHANGING: Effects = Effects::SETS.union(Effects::DISCARDS).union(Effects::DEALLOCATES);
+
+/// What a lease may leave on its connection that nobody can tell from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Traces {
+    /// Nothing.
+    #[default]
+    None,
+    /// What code that the client called may have set up: `DO`, `CALL`, functions that run a string.
+    Possible,
+}
 
 /// What is known of the client's use of sequences. Two facts that do not depend on each other.
 #[derive(Debug, Clone, Copy, Default)]
@@ -202,6 +213,16 @@ impl State {
         self.underway = Underway::Ordinary;
     }
 
+    /// Whether the connection holds session state that must not meet another client.
+    pub(crate) fn leaves_traces(&self) -> bool {
+        self.pin.is_some() || self.traces == Traces::Possible
+    }
+
+    /// What the lease that ends may leave behind; the next one begins with nothing.
+    pub(crate) fn take_traces(&mut self) -> Traces {
+        std::mem::take(&mut self.traces)
+    }
+
     /// Takes notice of a statement that is about to run.
     pub(crate) fn note(&mut self, text: &[u8], verdict: Verdict) {
         let effects = verdict.effects;
@@ -218,6 +239,9 @@ impl State {
         }
         if effects.intersects(Effects::SETS) {
             self.note_settings(text);
+        }
+        if effects.intersects(Effects::CALLS) {
+            self.traces = Traces::Possible;
         }
         if effects.intersects(Effects::SAVEPOINTS) {
             self.savepoints = Savepoints::Used;

@@ -33,7 +33,7 @@ enum Leftover {
 
 impl Client {
     /// Gives back a connection that may be in any state.
-    pub(super) fn tidy(&self, mut lease: Lease<PgConnector>) {
+    pub(super) fn tidy(&self, lease: Lease<PgConnector>) {
         let underway = (!lease.exchange.is_settled()).then(|| self.shared.cancel_target()).flatten();
         self.shared.end_lease();
         if self.work.up.pending() > 0 || self.work.up.is_amid_message() {
@@ -42,7 +42,7 @@ impl Client {
         if lease.unfit().is_some() {
             return;
         }
-        let leftover = if self.mode == PoolMode::Session || self.state.pin().is_some() {
+        let leftover = if self.mode == PoolMode::Session || self.state.leaves_traces() {
             Leftover::Session
         } else {
             Leftover::Work
@@ -50,27 +50,38 @@ impl Client {
         if lease.is_clean() && leftover == Leftover::Work && lease.cancel.is_calm() {
             return;
         }
+        if self.work.down.is_amid_message() {
+            return lease.discard("its client left in the middle of a reply");
+        }
         // Replies that were read but not looked at belong to the exchange.
-        let read = if self.work.down.is_amid_message() { None } else { Some(self.work.down.unscanned().to_vec()) };
-        let Some(read) = read else { return lease.discard("its client left in the middle of a reply") };
+        let read = self.work.down.unscanned().to_vec();
         tokio::spawn(async move {
             if let Some(underway) = underway {
                 underway.deliver().await;
             }
-            let tidied = timeout(TIDY_TIMEOUT, async {
-                put_in_order(&mut lease, read, leftover).await?;
-                lease.cancel.calm().await;
-                Ok::<_, ServerError>(())
-            });
-            match tidied.await {
-                Ok(Ok(())) => tracing::debug!(process = lease.process(), "connection put in order after its client"),
-                Ok(Err(error)) => {
-                    tracing::info!(process = lease.process(), %error, "connection could not be put in order");
-                    lease.discard("it could not be put in order");
-                }
-                Err(_) => lease.discard("putting it in order took too long"),
-            }
+            release_in_order(lease, read, leftover).await;
         });
+    }
+}
+
+/// Gives a connection back whose session was changed in ways that cannot be known, without these changes.
+pub(super) fn release_cleaned(lease: Lease<PgConnector>) {
+    tokio::spawn(release_in_order(lease, Vec::new(), Leftover::Session));
+}
+
+async fn release_in_order(mut lease: Lease<PgConnector>, read: Vec<u8>, leftover: Leftover) {
+    let tidied = timeout(TIDY_TIMEOUT, async {
+        put_in_order(&mut lease, read, leftover).await?;
+        lease.cancel.calm().await;
+        Ok::<_, ServerError>(())
+    });
+    match tidied.await {
+        Ok(Ok(())) => tracing::debug!(process = lease.process(), "connection put in order after its client"),
+        Ok(Err(error)) => {
+            tracing::info!(process = lease.process(), %error, "connection could not be put in order");
+            lease.discard("it could not be put in order");
+        }
+        Err(_) => lease.discard("putting it in order took too long"),
     }
 }
 
