@@ -5,7 +5,7 @@
 mod common;
 mod watch;
 
-use common::{PASSWORD, Setup, USER, fails_with};
+use common::{PASSWORD, Script, Setup, USER, fails_with};
 use testkit::{Result, poll_until};
 use watch::{ADMIN, SOON, at_rest, console, last_words, show, until_in_use, until_logged, until_waiting};
 
@@ -38,6 +38,23 @@ fn routes_clients_and_servers_are_shown_as_they_are() -> Result<()> {
         wire.read_until_ready()?;
     }
     at_rest(&scene.evenkeel)
+}
+
+#[test]
+fn drivers_that_flush_instead_of_sync_are_answered() -> Result<()> {
+    let scene = Setup::new().toml(ADMIN).start()?;
+    let mut console = console(&scene.evenkeel)?;
+    let unit = Script::new().parse("", "show version").describe_statement("").flush();
+    console.send(unit.bytes())?;
+    let refused = console.read()?;
+    assert_eq!((refused.tag, refused.field(b'C').as_deref()), (b'E', Some("0A000")));
+    console.send(Script::new().sync().bytes())?;
+    assert_eq!(console.read()?.tag, b'Z');
+    // A whole unit in one packet is one error, and the session goes on.
+    let answer = unit.sync().run_on(&mut console)?;
+    assert_eq!(answer.iter().map(|message| message.tag).collect::<Vec<_>>(), b"EZ");
+    assert!(!show(&mut console, "version")?.rows.is_empty());
+    Ok(())
 }
 
 #[test]

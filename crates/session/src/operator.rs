@@ -37,46 +37,63 @@ pub(crate) async fn serve(engine: &Arc<Engine>, mut stream: Stream, operator: Op
     write::backend_key_data(&mut out, u32::MAX, &random::<4>());
     write::ready_for_query(&mut out, b'I');
     let mut read = Vec::new();
+    let mut skip = Skip::No;
     loop {
+        let next = answer(engine, &operator, &mut read, &mut skip, &mut out).await;
+        // What was said last is worth saying also when the session is over.
         if stream.write_all(&out).await.is_err() {
             return;
         }
         out.clear();
-        match answer_all(engine, &operator, &mut read, &mut out).await {
-            Some(()) => {}
-            None => {
-                // What was said last is still worth saying.
-                if stream.write_all(&out).await.is_ok() {
-                    stream.shut_down().await;
-                }
-                return;
-            }
-        }
-        if out.is_empty() && !matches!(stream.read_some(&mut read).await, Ok(1..)) {
-            return;
+        match next {
+            Next::Message => {}
+            Next::More if matches!(stream.read_some(&mut read).await, Ok(1..)) => {}
+            Next::More => return,
+            Next::End => return stream.shut_down().await,
         }
     }
 }
 
-/// Answers what is complete in `read`; `None` when the session is over.
-async fn answer_all(engine: &Engine, operator: &Operator, read: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<()> {
-    let total = match Header::peek(read) {
-        Ok(Some(header)) => header.total,
-        Ok(None) => return Some(()),
+/// What is to be done after a message.
+enum Next {
+    /// Look for another one in what was read.
+    Message,
+    /// Read more first.
+    More,
+    /// The session is over.
+    End,
+}
+
+/// Whether messages are skipped, as a server does after an error in the extended protocol.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Skip {
+    No,
+    ToSync,
+}
+
+/// Answers the first message in `read`, if it is complete.
+async fn answer(engine: &Engine, operator: &Operator, read: &mut Vec<u8>, skip: &mut Skip, out: &mut Vec<u8>) -> Next {
+    match Header::peek(read) {
+        Ok(Some(header)) if header.total > STATEMENT_LEN_MAX => {
+            ErrorReply::fatal("54000", "the console takes no statement that long").write(out);
+            return Next::End;
+        }
+        Ok(_) => {}
         Err(error) => {
             ErrorReply::fatal("08P01", error.to_string()).write(out);
-            return None;
+            return Next::End;
         }
-    };
-    if total > STATEMENT_LEN_MAX {
-        ErrorReply::fatal("54000", "the console takes no statement that long").write(out);
-        return None;
     }
-    let Ok(Some((message, rest))) = Message::split(read) else { return Some(()) };
+    let Ok(Some((message, rest))) = Message::split(read) else { return Next::More };
     let (tag, body, left) = (message.tag, message.body.to_vec(), rest.len());
     read.drain(..read.len() - left);
     match tag {
-        client::TERMINATE => return None,
+        client::TERMINATE => return Next::End,
+        client::SYNC => {
+            *skip = Skip::No;
+            write::ready_for_query(out, b'I');
+        }
+        _ if *skip == Skip::ToSync => {}
         client::QUERY => {
             let text = view::query(&body).ok().and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
             let answer = match engine.console() {
@@ -86,15 +103,15 @@ async fn answer_all(engine: &Engine, operator: &Operator, read: &mut Vec<u8>, ou
             write_answer(&answer, out);
             write::ready_for_query(out, b'I');
         }
-        client::SYNC => {
+        client::PARSE | client::BIND | client::DESCRIBE | client::EXECUTE | client::CLOSE => {
+            *skip = Skip::ToSync;
             ErrorReply::error("0A000", "the console takes simple queries only")
                 .hint("With psycopg use a client cursor, with JDBC preferQueryMode=simple.")
                 .write(out);
-            write::ready_for_query(out, b'I');
         }
         _ => {}
     }
-    Some(())
+    Next::Message
 }
 
 fn write_answer(answer: &Answer, out: &mut Vec<u8>) {
