@@ -224,10 +224,11 @@ impl Dial {
                 greeting.key = key.into();
                 Ok(Step::Wait)
             }
-            server::READY_FOR_QUERY => match std::mem::replace(&mut self.state, State::Over) {
-                State::Accepted(greeting) => Ok(Step::Ready(greeting)),
-                _ => unreachable!("the state was looked at above"),
-            },
+            server::READY_FOR_QUERY => {
+                let greeting = std::mem::take(greeting);
+                self.state = State::Over;
+                Ok(Step::Ready(greeting))
+            }
             _ => Err(ProtocolError::Unexpected { tag, when: "while logging in" }.into()),
         }
     }
