@@ -14,7 +14,7 @@ use std::{
 use config::Config;
 use pool::{Checkout, Lease};
 use session::{
-    AuthMethod, ClientLimits, ConsoleRole, Engine, PgConnector, Plan, Prepared, ServerPlan, UserEntry,
+    AnyPool, AuthMethod, ClientLimits, ConsoleRole, Engine, PgConnector, Plan, Prepared, ServerPlan, UserEntry,
     console::{Answer, Console as _, Operator},
 };
 use tokio::{
@@ -132,7 +132,8 @@ impl World {
 
     async fn lease(&self, user: &str, database: &str) -> Lease<PgConnector> {
         let lane = self.engine.lane(user, database).unwrap();
-        lane.pool().checkout(lane.id(), Checkout::new()).await.unwrap()
+        let AnyPool::Postgres(pool) = lane.pool();
+        pool.checkout(lane.id(), Checkout::new()).await.unwrap()
     }
 }
 

@@ -4,7 +4,6 @@ use std::{collections::HashSet, error::Error, iter, process::ExitCode, time::Dur
 
 use anyhow::Result;
 use config::Config;
-use pool::Checkout;
 use route::{DatabaseIndex, Table};
 use session::{Engine, Stream};
 use tokio::time::timeout;
@@ -120,15 +119,11 @@ async fn try_logins(config: &Config, unreachable: &HashSet<&str>) -> Logins {
 }
 
 async fn try_login(engine: &Engine, user: &str, database: &str) -> Outcome {
-    let lane = match engine.lane(user, database) {
-        Ok(lane) => lane,
-        Err(error) => return Outcome::Failed(error.to_string()),
-    };
-    if let Err(error) = lane.pool().checkout(lane.id(), Checkout::new().within(LOGIN_TIMEOUT)).await {
-        return if needs_client(&error) { Outcome::NeedsClient } else { Outcome::Failed(error.to_string()) };
+    match engine.probe(user, database, LOGIN_TIMEOUT).await {
+        Ok(version) => Outcome::Ok(version),
+        Err(error) if needs_client(&*error) => Outcome::NeedsClient,
+        Err(error) => Outcome::Failed(error.to_string()),
     }
-    // The connection is in the pool now; the probe takes the same one.
-    lane.probe(LOGIN_TIMEOUT).await.map_or_else(Outcome::Failed, Outcome::Ok)
 }
 
 /// Whether the login failed only because no client has logged in yet.

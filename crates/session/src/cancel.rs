@@ -4,6 +4,7 @@
 //! before that count is back to zero, so a request that arrives late finds the same client's query, or none.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
@@ -13,7 +14,9 @@ use std::{
 
 use tokio::{sync::Notify, time::timeout};
 
-use crate::{server::CancelTarget, stream::Stream};
+use route::Address;
+
+use crate::stream::Stream;
 
 /// How long a cancel request may take to be delivered.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,9 +25,28 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// costs a connection that is not in the server's budget.
 const UNDERWAY_MAX: u32 = 8;
 
+/// Where a cancel request for a server connection must go, and what it must say.
+#[derive(Debug)]
+pub(crate) struct CancelTarget {
+    address: Address,
+    process: u32,
+    means: Means,
+    traffic: Traffic,
+}
+
+/// How a server is asked to stop a query.
+#[derive(Debug)]
+pub(crate) enum Means {
+    /// By the key that it gave out at the login.
+    Postgres {
+        /// The key.
+        key: Box<[u8]>,
+    },
+}
+
 /// The cancel requests on their way to one server connection.
 #[derive(Debug, Default)]
-pub(crate) struct Traffic {
+struct Traffic {
     underway: AtomicU32,
     arrived: Notify,
 }
@@ -44,19 +66,26 @@ impl Underway {
 
     /// Delivers it: the server closes the connection once it has passed the request on.
     pub(crate) async fn deliver(self) {
-        let mut packet = Vec::new();
-        pg::write::cancel_request(&mut packet, self.0.process, &self.0.key);
+        let target = &*self.0;
         let delivered = timeout(DELIVERY_TIMEOUT, async {
-            let mut stream = Stream::connect(&self.0.address).await?;
-            stream.write_all(&packet).await?;
-            stream.read_some(&mut Vec::new()).await
+            match &target.means {
+                Means::Postgres { key } => ask_postgres(target, key).await,
+            }
         });
         match delivered.await {
-            Ok(Ok(_)) => tracing::debug!(process = self.0.process, "cancel request delivered"),
+            Ok(Ok(())) => tracing::debug!(process = self.0.process, "cancel request delivered"),
             Ok(Err(error)) => tracing::warn!(process = self.0.process, %error, "cancel request not delivered"),
             Err(_) => tracing::warn!(process = self.0.process, "cancel request not delivered in time"),
         }
     }
+}
+
+async fn ask_postgres(target: &CancelTarget, key: &[u8]) -> io::Result<()> {
+    let mut packet = Vec::new();
+    pg::write::cancel_request(&mut packet, target.process, key);
+    let mut stream = Stream::connect(&target.address).await?;
+    stream.write_all(&packet).await?;
+    stream.read_some(&mut Vec::new()).await.map(drop)
 }
 
 impl Drop for Underway {
@@ -67,6 +96,16 @@ impl Drop for Underway {
 }
 
 impl CancelTarget {
+    /// The connection that the server at this address knows by this number.
+    pub(crate) fn new(address: Address, process: u32, means: Means) -> Self {
+        Self { address, process, means, traffic: Traffic::default() }
+    }
+
+    /// The server's number for the connection.
+    pub(crate) fn process(&self) -> u32 {
+        self.process
+    }
+
     /// Whether no cancel request is on its way.
     pub(crate) fn is_calm(&self) -> bool {
         self.traffic.underway.load(SeqCst) == 0
@@ -88,14 +127,12 @@ impl CancelTarget {
 
 #[cfg(test)]
 mod tests {
-    use route::Address;
-
     use super::*;
 
     #[test]
     fn requests_for_one_connection_are_bounded_and_it_is_calm_once_all_have_arrived() {
         let address = Address::Unix { path: "/nowhere".into() };
-        let target = Arc::new(CancelTarget { address, process: 1, key: Box::new([0; 4]), traffic: Traffic::default() });
+        let target = Arc::new(CancelTarget::new(address, 1, Means::Postgres { key: Box::new([0; 4]) }));
         let mut underway: Vec<_> = (0..UNDERWAY_MAX).map(|_| Underway::new(&target).unwrap()).collect();
         assert!(Underway::new(&target).is_none());
         drop(underway.pop());

@@ -2,24 +2,25 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use auth::scram::Key;
-use pg::statement::Interner;
-use pool::{ClassId, Pool, RouteLimits};
+use pool::{ClassId, RouteId, RouteLimits};
 use route::{Identity, NoRoute, Resolved, ServerIndex};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
-    connector::{Habits, Login, PgConnector},
     console::Console,
+    driver::{AnyLink, Driver},
     flow::Buffers,
-    lane::{Handling, Lane, Link, Names},
-    observe::{ServerMeters, Watch},
-    plan::{Plan, ServerPlan},
+    lane::{Handling, Lane, Names},
+    observe::ServerMeters,
+    plan::Plan,
+    pools::AnyPool,
     registry::{Alarm, DUE_INTERVAL, Registry},
     secrets::{UserSecret, random},
 };
@@ -30,9 +31,6 @@ pub const ROUTES_MAX: usize = 100_000;
 /// The most connections whose first packet is awaited, or whose cancel request is being delivered. More wait in the
 /// listener's queue.
 pub const LOBBY_MAX: usize = 64;
-
-/// The most statements that are kept although no client and no server connection uses them, for each server.
-const STATEMENTS_KEPT: usize = 10_000;
 
 /// At the end, how long clients may take to read why they are disconnected.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -55,7 +53,7 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct World {
     servers: HashMap<Arc<str>, ServerPool>,
-    lanes: HashMap<(Arc<str>, Arc<str>), Arc<Lane>>,
+    lanes: HashMap<(Arc<str>, Arc<str>), AnyLink>,
 }
 
 /// The pool of one server.
@@ -64,11 +62,10 @@ pub struct ServerPool {
     /// The server as configured.
     pub server: route::Server,
     /// Its pool.
-    pub pool: Pool<PgConnector>,
+    pub pool: AnyPool,
     /// What happens to its connections.
     pub meters: Arc<ServerMeters>,
-    interner: Arc<Mutex<Interner>>,
-    habits: Arc<ArcSwap<Habits>>,
+    driver: Driver,
 }
 
 /// Why there is no route for a client.
@@ -127,7 +124,7 @@ impl Engine {
         let retired = world.retire_lanes(&plan, &self.plan.load());
         self.plan.store(Arc::new(plan));
         for lane in retired {
-            lane.pool.remove_route(lane.id);
+            lane.pool().remove_route(lane.id);
             if let Some(known) = world.servers.get(&lane.server) {
                 known.meters.forget_route(lane.id);
             }
@@ -139,6 +136,11 @@ impl Engine {
     /// # Errors
     /// [`LaneError`] when there can be none.
     pub fn lane(&self, user: &str, database: &str) -> Result<Arc<Lane>, LaneError> {
+        Ok(self.link(user, database)?.lane().clone())
+    }
+
+    /// The same for the sessions of its protocol.
+    pub(crate) fn link(&self, user: &str, database: &str) -> Result<AnyLink, LaneError> {
         let mut world = self.lock();
         // Under the lock: plan and world change together.
         let plan = self.plan.load();
@@ -150,20 +152,33 @@ impl Engine {
         if world.lanes.len() >= ROUTES_MAX {
             return Err(LaneError::TooMany);
         }
-        let lane = Arc::new(world.open_lane(&plan, &key.0, &key.1, &resolved)?);
-        world.lanes.insert(key, lane.clone());
+        let link = world.open_lane(&plan, &key.0, &key.1, &resolved)?;
+        world.lanes.insert(key, link.clone());
         drop(world);
         if resolved.terms.limits.initial > 0 {
-            let (pool, id, initial) = (lane.pool.clone(), lane.id, resolved.terms.limits.initial);
-            tokio::spawn(async move { pool.warm(id, initial).await });
+            let (lane, initial) = (link.lane().clone(), resolved.terms.limits.initial);
+            tokio::spawn(async move { lane.pool().warm(lane.id, initial).await });
         }
-        Ok(lane)
+        Ok(link)
+    }
+
+    /// Takes a connection of a route and gives it back. Returns the server's version.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn probe(
+        &self,
+        user: &str,
+        database: &str,
+        within: Duration,
+    ) -> Result<String, Box<dyn Error + Send + Sync>> {
+        self.link(user, database)?.probe(within).await
     }
 
     /// Every route in use.
     #[must_use]
     pub fn lanes(&self) -> Vec<Arc<Lane>> {
-        self.lock().lanes.values().cloned().collect()
+        self.lock().lanes.values().map(|link| link.lane().clone()).collect()
     }
 
     /// Every server's pool.
@@ -242,15 +257,12 @@ impl World {
                 Some(known) => {
                     known.server = server.clone();
                     known.pool.set_settings(wanted.pool.clone());
-                    known.habits.store(Arc::new(habits(plan, wanted)));
+                    known.driver.update(plan, wanted);
                 }
                 None => {
-                    let habits = Arc::new(ArcSwap::from_pointee(habits(plan, wanted)));
-                    let connector = PgConnector::new(server.address.clone(), habits.clone());
                     let meters = Arc::new(ServerMeters::new(server.name.clone()));
-                    let pool = Pool::new(connector, wanted.pool.clone(), Watch(meters.clone()));
-                    let interner = Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT)));
-                    let known = ServerPool { server: server.clone(), pool, meters, interner, habits };
+                    let driver = Driver::new(server, plan, wanted, &meters);
+                    let known = ServerPool { server: server.clone(), pool: driver.pool(), meters, driver };
                     self.servers.insert(server.name.clone(), known);
                 }
             }
@@ -260,7 +272,8 @@ impl World {
     /// Updates the routes that stay what they are, and takes out the others.
     fn retire_lanes(&mut self, plan: &Plan, old: &Plan) -> Vec<Arc<Lane>> {
         let mut retired = Vec::new();
-        self.lanes.retain(|(user, database), lane| {
+        self.lanes.retain(|(user, database), link| {
+            let lane = link.lane();
             let resolved = plan.table.resolve(user, database);
             let stays = match (&resolved, old.table.resolve(user, database)) {
                 (Ok(new), Ok(old_resolved)) => {
@@ -275,7 +288,7 @@ impl World {
             };
             match resolved {
                 Ok(resolved) if stays => {
-                    lane.pool.set_route_limits(lane.id, route_limits(&resolved));
+                    lane.pool().set_route_limits(lane.id, route_limits(&resolved));
                     lane.terms.store(Arc::new(resolved.terms));
                     lane.handling.store(Arc::new(handling(plan)));
                     true
@@ -295,19 +308,10 @@ impl World {
         user: &Arc<str>,
         database: &Arc<str>,
         resolved: &Resolved,
-    ) -> Result<Lane, LaneError> {
+    ) -> Result<AnyLink, LaneError> {
         let server = plan.table.server(resolved.server);
         // A reload may have replaced the plan between the look-up of the route and the lock on the world.
         let known = self.servers.get(&server.name).ok_or(LaneError::TooMany)?;
-        let parameters = Arc::new(ArcSwapOption::empty());
-        let login = Login {
-            user: resolved.server_user.clone(),
-            database: resolved.server_database.clone(),
-            secret: plan.secret(resolved, user, database),
-            parameters: parameters.clone(),
-        };
-        let id = known.pool.add_route(login, route_limits(resolved));
-        known.meters.name_route(id, user.clone(), database.clone());
         let names = Names {
             user: user.clone(),
             database: database.clone(),
@@ -315,14 +319,12 @@ impl World {
             server_user: resolved.server_user.clone(),
             server_database: resolved.server_database.clone(),
         };
-        let link = Link {
-            pool: known.pool.clone(),
-            id,
-            parameters,
-            interner: known.interner.clone(),
-            handling: handling(plan),
-        };
-        Ok(Lane::new(names, link, resolved.terms.clone()))
+        let secret = plan.secret(resolved, user, database);
+        let lane =
+            |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, resolved.terms.clone(), handling(plan));
+        let link = known.driver.open(&names, secret, route_limits(resolved), lane);
+        known.meters.name_route(link.lane().id, user.clone(), database.clone());
+        Ok(link)
     }
 }
 
@@ -351,14 +353,6 @@ impl Plan {
 
 fn handling(plan: &Plan) -> Handling {
     Handling { prepared: plan.prepared, message_len_max: plan.message_len_max }
-}
-
-fn habits(plan: &Plan, server: &ServerPlan) -> Habits {
-    Habits {
-        statements_max: plan.prepared.per_server_max,
-        init_sql: server.init_sql.clone(),
-        validation_query: server.validation_query.clone(),
-    }
 }
 
 fn same_credential(one: Option<Arc<UserSecret>>, other: Option<Arc<UserSecret>>) -> bool {

@@ -1,17 +1,13 @@
 //! A route in use: one (user, database) pair with its pool, its terms and its numbers.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fmt::Debug, ops::Deref, sync::Arc, time::Duration};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use meter::{Counter, Gauge, Histogram};
-use pg::{dial::Parameters, statement::Interner};
-use pool::{Checkout, Pool, RouteId};
+use pool::{Connector, Pool, RouteId};
 use route::Terms;
 
-use crate::connector::PgConnector;
+use crate::pools::AnyPool;
 
 /// A route in use. Clients hold it as long as they are connected; a changed configuration retires it, and clients then
 /// look for its successor.
@@ -27,13 +23,46 @@ pub struct Lane {
     pub server_user: Arc<str>,
     /// The database name there.
     pub server_database: Arc<str>,
-    pub(crate) pool: Pool<PgConnector>,
     pub(crate) id: RouteId,
     pub(crate) terms: ArcSwap<Terms>,
-    pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
-    pub(crate) interner: Arc<Mutex<Interner>>,
     pub(crate) handling: ArcSwap<Handling>,
+    pool: AnyPool,
     meters: Meters,
+}
+
+/// One of the protocols, as a type: what its sessions need of a route beyond what all routes are.
+pub(crate) trait Protocol: Debug + Send + Sync + 'static {
+    /// Makes its server connections.
+    type Connector: Connector;
+    /// What its sessions share with others of the same server, or learn from it.
+    type Shared: Debug + Clone + Send + Sync;
+}
+
+/// A route as the sessions of its protocol use it.
+#[derive(Debug)]
+pub(crate) struct Link<P: Protocol> {
+    lane: Arc<Lane>,
+    pub(crate) pool: Pool<P::Connector>,
+    pub(crate) shared: P::Shared,
+}
+
+impl<P: Protocol> Link<P> {
+    pub(crate) fn new(lane: Arc<Lane>, pool: Pool<P::Connector>, shared: P::Shared) -> Self {
+        Self { lane, pool, shared }
+    }
+
+    /// What it is to everybody else.
+    pub(crate) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+}
+
+impl<P: Protocol> Deref for Link<P> {
+    type Target = Lane;
+
+    fn deref(&self) -> &Lane {
+        &self.lane
+    }
 }
 
 /// How clients' messages are treated; it follows a changed configuration.
@@ -102,21 +131,18 @@ impl Meters {
 }
 
 impl Lane {
-    pub(crate) fn new(names: Names, link: Link, terms: Terms) -> Self {
+    pub(crate) fn new(names: Names, pool: AnyPool, id: RouteId, terms: Terms, handling: Handling) -> Self {
         let Names { user, database, server, server_user, server_database } = names;
-        let Link { pool, id, parameters, interner, handling } = link;
         Self {
             user,
             database,
             server,
             server_user,
             server_database,
-            pool,
             id,
             terms: ArcSwap::from_pointee(terms),
-            parameters,
-            interner,
             handling: ArcSwap::from_pointee(handling),
+            pool,
             meters: Meters::default(),
         }
     }
@@ -141,19 +167,8 @@ impl Lane {
 
     /// The pool of its server.
     #[must_use]
-    pub fn pool(&self) -> &Pool<PgConnector> {
+    pub fn pool(&self) -> &AnyPool {
         &self.pool
-    }
-
-    /// Takes a connection and gives it back. Returns the server's version.
-    ///
-    /// # Errors
-    /// Why there is none, as text.
-    pub async fn probe(&self, within: Duration) -> Result<String, String> {
-        let lease =
-            self.pool.checkout(self.id, Checkout::new().within(within)).await.map_err(|error| error.to_string())?;
-        let version = lease.reported.iter().find(|(name, _)| **name == *b"server_version");
-        Ok(version.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned()))
     }
 
     /// Median and 99th percentile of the waits so far.
@@ -165,19 +180,11 @@ impl Lane {
 }
 
 /// The names of a route, on both sides.
+#[derive(Debug, Clone)]
 pub(crate) struct Names {
     pub(crate) user: Arc<str>,
     pub(crate) database: Arc<str>,
     pub(crate) server: Arc<str>,
     pub(crate) server_user: Arc<str>,
     pub(crate) server_database: Arc<str>,
-}
-
-/// A route's connection with its server's pool.
-pub(crate) struct Link {
-    pub(crate) pool: Pool<PgConnector>,
-    pub(crate) id: RouteId,
-    pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
-    pub(crate) interner: Arc<Mutex<Interner>>,
-    pub(crate) handling: Handling,
 }

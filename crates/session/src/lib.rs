@@ -10,30 +10,28 @@
 
 mod accept;
 mod cancel;
-mod client;
-mod connector;
 pub mod console;
+mod driver;
 mod engine;
-mod fault;
 mod flow;
-mod greet;
 mod lane;
 mod observe;
-mod operator;
+mod pin;
 mod plan;
+mod pools;
+mod postgres;
 mod registry;
 mod secrets;
-mod server;
 mod stream;
 
 pub use accept::Listener;
-pub use client::Pin;
-pub use connector::{Login, PgConnector, ServerError};
 pub use engine::{Engine, LOBBY_MAX, LaneError, ROUTES_MAX, ServerPool};
 pub use lane::{Lane, Meters, Prepared};
 pub use observe::ServerMeters;
+pub use pin::Pin;
 pub use plan::{AuthMethod, ConsoleRole, Plan, ServerPlan, UserEntry};
+pub use pools::AnyPool;
+pub use postgres::PgConnector;
 pub use registry::{ClientEntry, ClientLimits, OPERATORS_MAX, Phase, Registry};
 pub use secrets::UserSecret;
-pub use server::{CancelTarget, ServerConnection};
 pub use stream::{Peer, Stream};

@@ -13,11 +13,14 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
-use pg::{ErrorReply, startup::LONG_KEY_LEN};
 use slab::Slab;
 use subtle::ConstantTimeEq;
 
-use crate::{client::Pin, server::CancelTarget, stream::Peer};
+use crate::{
+    cancel::{CancelTarget, Underway},
+    pin::Pin,
+    stream::Peer,
+};
 
 /// How many clients may be connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,18 @@ pub struct ClientLimits {
 
 /// Operators that are let in although all places for clients are taken: someone must be able to look.
 pub const OPERATORS_MAX: usize = 8;
+
+/// Bytes of the key by which a client proves, on another connection, that a cancel request is its own.
+pub(crate) const KEY_LEN: usize = 32;
+
+/// A limit that is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full {
+    /// Which, in words for a client.
+    pub(crate) what: &'static str,
+    /// How many it allows.
+    pub(crate) limit: usize,
+}
 
 /// Who wants in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +128,7 @@ impl Alarm {
 pub struct ClientEntry {
     number: u64,
     process: u32,
-    key: [u8; LONG_KEY_LEN],
+    key: [u8; KEY_LEN],
     /// User name.
     pub user: Arc<str>,
     /// Database name, as the client asked for it.
@@ -181,7 +196,7 @@ impl ClientEntry {
 
     /// Notes on which server connection it works from now on.
     pub(crate) fn begin_lease(&self, target: &Arc<CancelTarget>) {
-        self.server.store(target.process, Relaxed);
+        self.server.store(target.process(), Relaxed);
         *self.lock_cancel() = Some(target.clone());
     }
 
@@ -193,8 +208,8 @@ impl ClientEntry {
     }
 
     /// Where a cancel request for this client must go now, if it must. Counted as on its way until it is dropped.
-    pub(crate) fn cancel_target(&self) -> Option<crate::cancel::Underway> {
-        self.lock_cancel().as_ref().and_then(crate::cancel::Underway::new)
+    pub(crate) fn cancel_target(&self) -> Option<Underway> {
+        self.lock_cancel().as_ref().and_then(Underway::new)
     }
 
     pub(crate) fn raise(&self, alarm: Alarm) {
@@ -297,16 +312,16 @@ impl Registry {
     pub(crate) fn find(&self, process: u32, key: &[u8]) -> Option<Arc<ClientEntry>> {
         let entry = self.lock().entries.get((process as usize).checked_sub(1)?)?.clone()?;
         // Clients of protocol 3.0 were given the first 4 bytes.
-        let known = entry.key.get(..key.len()).filter(|_| matches!(key.len(), 4 | LONG_KEY_LEN))?;
+        let known = entry.key.get(..key.len()).filter(|_| matches!(key.len(), 4 | KEY_LEN))?;
         bool::from(known.ct_eq(key)).then_some(entry)
     }
 
     /// Lets someone in who has not logged in yet.
-    pub(crate) fn admit(self: &Arc<Self>, peer: Peer, party: Party) -> Result<Admission, ErrorReply> {
+    pub(crate) fn admit(self: &Arc<Self>, peer: Peer, party: Party) -> Result<Admission, Full> {
         let mut inner = self.lock();
         let spare = if party == Party::Operator { OPERATORS_MAX } else { 0 };
         if inner.entries.len() >= inner.limits.total.saturating_add(spare) {
-            return Err(too_many("no more connections allowed (max_clients)", inner.limits.total));
+            return Err(Full { what: "no more connections allowed (max_clients)", limit: inner.limits.total });
         }
         let limit = inner.limits.per_address;
         let ip = peer.ip().filter(|_| limit.is_some());
@@ -376,7 +391,7 @@ impl Admission {
         user_limit: Option<u32>,
         database: &Arc<str>,
         database_limit: Option<u32>,
-    ) -> Result<(), ErrorReply> {
+    ) -> Result<(), Full> {
         let mut inner = self.registry.lock();
         let limit =
             |own: Option<u32>, general: Option<usize>| own.map(|own| own as usize).or(general).unwrap_or(usize::MAX);
@@ -389,9 +404,9 @@ impl Admission {
             database_limit,
             "client connections exceeded (max_clients of the database)",
         );
-        if let Err(reply) = counted {
+        if let Err(full) = counted {
             uncount(&mut inner.per_user, user);
-            return Err(reply);
+            return Err(full);
         }
         drop(inner);
         if let Some(seat) = &mut self.seat {
@@ -401,7 +416,7 @@ impl Admission {
     }
 
     /// Makes the client visible and reachable, with a cancel key of its own.
-    pub(crate) fn enter(mut self, user: Arc<str>, database: Arc<str>, key: [u8; LONG_KEY_LEN]) -> Presence {
+    pub(crate) fn enter(mut self, user: Arc<str>, database: Arc<str>, key: [u8; KEY_LEN]) -> Presence {
         let Seat { place, number, ip, .. } = self.seat.take().expect("only this, which consumes, takes the seat");
         let entry = Arc::new(ClientEntry {
             number,
@@ -450,15 +465,10 @@ impl Drop for Presence {
     }
 }
 
-fn count<K: Hash + Eq>(
-    counts: &mut HashMap<K, usize>,
-    key: K,
-    limit: usize,
-    what: &'static str,
-) -> Result<(), ErrorReply> {
+fn count<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, limit: usize, what: &'static str) -> Result<(), Full> {
     let count = counts.entry(key).or_insert(0);
     if *count >= limit {
-        return Err(too_many(what, limit));
+        return Err(Full { what, limit });
     }
     *count += 1;
     Ok(())
@@ -471,10 +481,6 @@ fn uncount<K: Hash + Eq + ?Sized>(counts: &mut HashMap<impl std::borrow::Borrow<
             counts.remove(key);
         }
     }
-}
-
-fn too_many(what: &'static str, limit: usize) -> ErrorReply {
-    ErrorReply::fatal("53300", what).detail(format!("The limit is {limit}."))
 }
 
 #[cfg(test)]
@@ -498,11 +504,11 @@ mod tests {
         let mut one = registry.admit(peer, Party::Client).unwrap();
         one.name(&user, None, &database, None).unwrap();
         let mut two = registry.admit(peer, Party::Client).unwrap();
-        assert!(two.name(&user, None, &database, None).unwrap_err().message.contains("of the user"));
+        assert!(two.name(&user, None, &database, None).unwrap_err().what.contains("of the user"));
         two.name(&user, Some(2), &database, None).unwrap();
-        assert!(registry.admit(peer, Party::Client).unwrap_err().message.contains("per_address"));
+        assert!(registry.admit(peer, Party::Client).unwrap_err().what.contains("per_address"));
         let three = registry.admit(Peer::Unix, Party::Client).unwrap();
-        assert!(registry.admit(Peer::Unix, Party::Client).unwrap_err().message.contains("(max_clients)"));
+        assert!(registry.admit(Peer::Unix, Party::Client).unwrap_err().what.contains("(max_clients)"));
         drop(registry.admit(Peer::Unix, Party::Operator).unwrap());
         drop((one, two, three));
         assert!(registry.is_empty());
@@ -514,10 +520,10 @@ mod tests {
     fn only_the_right_key_finds_a_client() {
         let registry = registry(9, None);
         let admission = registry.admit(Peer::Unix, Party::Client).unwrap();
-        let presence = named(admission).enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
+        let presence = named(admission).enter("u".into(), "d".into(), [7; KEY_LEN]);
         let entry = presence.entry().clone();
         assert!(registry.find(entry.process(), &[7; 4]).is_some());
-        assert!(registry.find(entry.process(), &[7; LONG_KEY_LEN]).is_some());
+        assert!(registry.find(entry.process(), &[7; KEY_LEN]).is_some());
         for key in [&[][..], &[7], &[7; 5], &[8; 4], &[7; 64]] {
             assert!(registry.find(entry.process(), key).is_none(), "{key:?}");
         }
@@ -531,7 +537,7 @@ mod tests {
     fn what_is_due_is_raised_once() {
         let registry = registry(9, None);
         let admission = registry.admit(Peer::Unix, Party::Client).unwrap();
-        let presence = named(admission).enter("u".into(), "d".into(), [7; LONG_KEY_LEN]);
+        let presence = named(admission).enter("u".into(), "d".into(), [7; KEY_LEN]);
         let entry = presence.entry();
         registry.set_due(entry, Some((registry.epoch, Alarm::QueryTimeout)));
         registry.raise_due();

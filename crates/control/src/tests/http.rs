@@ -47,8 +47,7 @@ async fn readiness_follows_state_pauses_and_servers() {
     ready(503, "starting").await;
     world.control.set_state(State::Ready);
     ready(200, "ready").await;
-    let lane = world.engine.lane("app", "shop").unwrap();
-    lane.probe(Duration::from_millis(100)).await.unwrap_err();
+    world.engine.probe("app", "shop", Duration::from_millis(100)).await.unwrap_err();
     ready(503, "no server answers: pg-a (").await;
     world.run("PAUSE").await;
     ready(503, "paused").await;

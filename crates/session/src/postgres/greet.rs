@@ -16,13 +16,14 @@ use route::Timeouts;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
-    client::Client,
     console::{self, Operator},
+    driver::AnyLink,
     engine::{Engine, LaneError},
-    lane::Lane,
-    operator,
+    lane::Link,
     plan::{AuthMethod, Plan, UserEntry},
-    registry::{Admission, Alarm, Party, Presence},
+    postgres::Postgres,
+    postgres::{client::Client, operator},
+    registry::{Admission, Alarm, Full, Party, Presence},
     secrets::random,
     stream::Stream,
 };
@@ -46,6 +47,12 @@ enum Refusal {
 impl From<ErrorReply> for Refusal {
     fn from(reply: ErrorReply) -> Self {
         Self::Told(Box::new(reply))
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        ErrorReply::fatal("53300", full.what).detail(format!("The limit is {}.", full.limit)).into()
     }
 }
 
@@ -106,7 +113,7 @@ enum Session {
 
 /// A client that has logged in and waits to be told so.
 struct Newcomer {
-    lane: Arc<Lane>,
+    lane: Arc<Link<Postgres>>,
     presence: Presence,
     settings: Settings,
 }
@@ -140,7 +147,7 @@ async fn greet(engine: &Arc<Engine>, guest: &mut Guest, place: OwnedSemaphorePer
         guest.write().await?;
         return Ok(Session::Console { admission, operator: Operator { user, role } });
     }
-    let lane = engine.lane(&user, &database).map_err(no_lane)?;
+    let lane = engine.link(&user, &database).and_then(AnyLink::postgres).map_err(no_lane)?;
     let resolved = plan.table.resolve(&user, &database).map_err(|error| no_lane(error.into()))?;
     let (user_limit, database_limit) =
         (plan.table.user(resolved.user).max_clients, plan.table.database(resolved.database).max_clients);
@@ -227,8 +234,8 @@ impl Guest {
     }
 
     /// Tells the client what it must know of the server. The first client of a route waits until a server was seen.
-    async fn greet(&mut self, lane: &Lane, settings: &Settings) -> Result<(), Refusal> {
-        if lane.parameters.load().is_none() {
+    async fn greet(&mut self, lane: &Link<Postgres>, settings: &Settings) -> Result<(), Refusal> {
+        if lane.shared.parameters.load().is_none() {
             let Timeouts { checkout, .. } = lane.terms.load().timeouts;
             let leased = lane.pool.checkout(lane.id, Checkout::new().within(checkout)).await;
             drop(leased.map_err(|error| {
@@ -247,7 +254,7 @@ impl Guest {
                 }
             })?);
         }
-        if let Some(parameters) = &*lane.parameters.load() {
+        if let Some(parameters) = &*lane.shared.parameters.load() {
             for (name, value) in parameters.iter() {
                 // What the client asked for holds on whichever connection will serve it.
                 let own = settings.get(&name.to_ascii_lowercase());

@@ -14,7 +14,7 @@ use route::PoolMode;
 use tokio::time::timeout;
 
 use super::Client;
-use crate::{
+use crate::postgres::{
     connector::{self, PgConnector, ServerError},
     server::{ServerConnection, Unnamed},
 };

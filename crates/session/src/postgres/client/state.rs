@@ -1,82 +1,13 @@
 //! What a client's session consists of beyond its current transaction, and so must follow it from one server connection
 //! to the next, or hold it on one.
 
-use std::fmt;
-
 use pg::{
     settings::{Settings, Value},
     statement::ClientStatements,
 };
 use sql::{Effects, Scope, SettingChange, Verdict};
 
-use crate::server::ServerConnection;
-
-/// Why a session keeps its server connection beyond the transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Pin {
-    /// It may have a temporary table, view or sequence.
-    TemporaryTable,
-    /// It listens for notifications.
-    Listen,
-    /// It prepared a statement in SQL.
-    SqlPrepare,
-    /// It may hold an advisory lock.
-    AdvisoryLock,
-    /// It has a cursor that outlives its transaction.
-    HoldCursor,
-    /// It changed its role or session user.
-    Role,
-    /// It changed settings in a way that cannot be followed from outside.
-    Settings,
-    /// It sent a statement that is too large to look at.
-    LargeStatement,
-    /// Its statements cannot be read with certainty: `standard_conforming_strings` is off, or its encoding hides ASCII.
-    Illegible,
-    /// It called a function that leaves something in the session.
-    Function,
-}
-
-impl Pin {
-    const ALL: [Self; 10] = [
-        Self::TemporaryTable,
-        Self::Listen,
-        Self::SqlPrepare,
-        Self::AdvisoryLock,
-        Self::HoldCursor,
-        Self::Role,
-        Self::Settings,
-        Self::LargeStatement,
-        Self::Illegible,
-        Self::Function,
-    ];
-
-    /// A number from 1 on, so that 0 can stand for none.
-    pub(crate) fn code(self) -> u8 {
-        self as u8 + 1
-    }
-
-    pub(crate) fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|pin| pin.code() == code)
-    }
-}
-
-impl fmt::Display for Pin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TemporaryTable => "temporary table",
-            Self::Listen => "LISTEN",
-            Self::SqlPrepare => "SQL PREPARE",
-            Self::AdvisoryLock => "advisory lock",
-            Self::HoldCursor => "cursor WITH HOLD",
-            Self::Role => "changed role",
-            Self::Settings => "settings that cannot be replayed",
-            Self::LargeStatement => "statement too large to look at",
-            Self::Illegible => "illegible statements",
-            Self::Function => "function with session state",
-        })
-    }
-}
+use crate::{pin::Pin, postgres::server::ServerConnection};
 
 /// What pins, by effect.
 const PINNING: [(Effects, Pin); 8] = [

@@ -16,9 +16,11 @@ use super::{
     work::{Retry, Work},
 };
 use crate::{
-    fault::{Fault, ServerFault},
+    postgres::{
+        fault::{Fault, ServerFault},
+        server::ServerConnection,
+    },
     registry::Phase,
-    server::ServerConnection,
 };
 
 /// How a relay ends well.
@@ -173,7 +175,7 @@ impl Client {
         let rules = Rules {
             client: self.shared.number(),
             mode: self.mode,
-            interner: &self.route.interner,
+            interner: &self.route.shared.interner,
             statements_max: prepared.per_client_max,
             reuse_unnamed: prepared.reuse_unnamed,
         };

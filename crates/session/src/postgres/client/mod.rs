@@ -24,7 +24,6 @@ use std::{
 use pg::{ErrorReply, settings::Settings};
 use route::PoolMode;
 
-pub use self::state::Pin;
 use self::{
     alarms::Silence,
     intake::{Intake, Skip},
@@ -35,8 +34,10 @@ use self::{
 };
 use crate::{
     engine::Engine,
-    fault::Fault,
-    lane::Lane,
+    lane::Link,
+    pin::Pin,
+    postgres::Postgres,
+    postgres::fault::Fault,
     registry::{ClientEntry, Phase, Presence},
     stream::Stream,
 };
@@ -48,7 +49,7 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Client {
     stream: Stream,
     engine: Arc<Engine>,
-    route: Arc<Lane>,
+    route: Arc<Link<Postgres>>,
     shared: Arc<ClientEntry>,
     /// Its place among the clients.
     _presence: Presence,
@@ -72,7 +73,7 @@ impl Client {
     pub(crate) fn new(
         stream: Stream,
         engine: Arc<Engine>,
-        route: Arc<Lane>,
+        route: Arc<Link<Postgres>>,
         presence: Presence,
         settings: Settings,
     ) -> Box<Self> {

@@ -14,7 +14,10 @@ use super::{
     translate::Translator,
     work::{Retry, Suspect},
 };
-use crate::{fault::Fault, flow::Flow, server::Unnamed};
+use crate::{
+    flow::Flow,
+    postgres::{fault::Fault, server::Unnamed},
+};
 
 impl Translator<'_> {
     pub(super) fn parse(&mut self, total: usize, up: &mut Flow, retry: &mut Retry) -> Result<(), Fault> {

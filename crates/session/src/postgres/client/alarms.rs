@@ -10,9 +10,8 @@ use route::PoolMode;
 
 use super::Client;
 use crate::{
-    fault::Fault,
+    postgres::{fault::Fault, server::ServerConnection},
     registry::{Alarm, Phase},
-    server::ServerConnection,
 };
 
 /// After a query was asked to stop because of its time limit, how long it may take to do so.

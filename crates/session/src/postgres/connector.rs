@@ -15,8 +15,8 @@ use pool::{CloseReason, ConnectError, Connector, StateKey};
 use route::Address;
 
 use crate::{
+    postgres::server::{ServerConnection, Unnamed},
     secrets::{UserSecret, random},
-    server::{ServerConnection, Unnamed},
     stream::Stream,
 };
 

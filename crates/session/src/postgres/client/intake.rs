@@ -11,7 +11,7 @@ use pg::{
 use route::PoolMode;
 
 use super::Client;
-use crate::{fault::Fault, flow::Flow};
+use crate::{flow::Flow, postgres::fault::Fault};
 
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,8 @@ impl Client {
                     if name.is_empty() || taken || !room {
                         return Ok(None);
                     }
-                    let known = self.route.interner.lock().unwrap_or_else(PoisonError::into_inner).proven(text, types);
+                    let known =
+                        self.route.shared.interner.lock().unwrap_or_else(PoisonError::into_inner).proven(text, types);
                     match known {
                         Some(statement) => Step::Name(name.into(), statement),
                         None => return Ok(None),

@@ -18,13 +18,16 @@ use route::PoolMode;
 use sql::{Deallocate, Effects, Identifier, Verdict};
 
 use super::{
-    state::{Pin, State},
+    state::State,
     work::{Retry, Suspect, Work},
 };
 use crate::{
-    fault::Fault,
     flow::Flow,
-    server::{ServerConnection, Unnamed},
+    pin::Pin,
+    postgres::{
+        fault::Fault,
+        server::{ServerConnection, Unnamed},
+    },
 };
 
 /// What holds for the client's route.

@@ -10,20 +10,10 @@ use pg::{
 };
 use route::Address;
 
-use crate::{cancel::Traffic, stream::Stream};
-
-/// What a cancel request for a server connection must say, and where it must go.
-#[derive(Debug)]
-pub struct CancelTarget {
-    /// The server's address.
-    pub(crate) address: Address,
-    /// The server's number for the connection.
-    pub(crate) process: u32,
-    /// The key that goes with it.
-    pub(crate) key: Box<[u8]>,
-    /// Requests on their way.
-    pub(crate) traffic: Traffic,
-}
+use crate::{
+    cancel::{CancelTarget, Means},
+    stream::Stream,
+};
 
 /// A server connection that can be lent.
 #[derive(Debug)]
@@ -70,12 +60,7 @@ impl ServerConnection {
         Self {
             stream,
             exchange: Exchange::default(),
-            cancel: Arc::new(CancelTarget {
-                address,
-                process: greeting.process,
-                key: greeting.key,
-                traffic: Traffic::default(),
-            }),
+            cancel: Arc::new(CancelTarget::new(address, greeting.process, Means::Postgres { key: greeting.key })),
             settings: Settings::default(),
             reported: greeting.parameters,
             statements: ServerStatements::new(statements_max),
@@ -89,7 +74,13 @@ impl ServerConnection {
     /// The server's number for this connection, as `pg_stat_activity` shows it.
     #[must_use]
     pub fn process(&self) -> u32 {
-        self.cancel.process
+        self.cancel.process()
+    }
+
+    /// The server's version, as it reports it.
+    pub(crate) fn version(&self) -> String {
+        let version = self.reported.iter().find(|(name, _)| **name == *b"server_version");
+        version.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned())
     }
 
     /// How many statements are prepared here.

@@ -8,10 +8,13 @@ use route::PoolMode;
 
 use super::{Client, alarms::Alarmed, intake::Skip, relay::End, state::Traces, tidy};
 use crate::{
-    connector::{PgConnector, ServerError},
-    fault::{Fault, ServerFault},
+    driver::AnyLink,
+    postgres::{
+        connector::{PgConnector, ServerError},
+        fault::{Fault, ServerFault},
+        server::ServerConnection,
+    },
     registry::Phase,
-    server::ServerConnection,
 };
 
 /// How a wait for a server connection ends.
@@ -123,11 +126,12 @@ impl Client {
 
     /// The route was retired by a changed configuration: goes on with its successor, if there is one.
     fn reroute(&mut self) -> Result<(), Fault> {
-        let lane = self.engine.lane(&self.route.user, &self.route.database).map_err(|error| {
-            let reply =
-                ErrorReply::fatal("57P01", "this user or database is no longer served").detail(error.to_string());
-            Fault::Refused(Box::new(reply))
-        })?;
+        let lane =
+            self.engine.link(&self.route.user, &self.route.database).and_then(AnyLink::postgres).map_err(|error| {
+                let reply =
+                    ErrorReply::fatal("57P01", "this user or database is no longer served").detail(error.to_string());
+                Fault::Refused(Box::new(reply))
+            })?;
         if Arc::ptr_eq(&lane, &self.route) {
             // Nothing has taken its place: it is the whole program that ends.
             return Err(Fault::Refused(Box::new(ErrorReply::fatal("57P01", "the pooler is shutting down"))));

@@ -12,7 +12,7 @@ use super::{
     state::State,
     work::{Retry, Suspect, Work},
 };
-use crate::{fault::ServerFault, server::ServerConnection};
+use crate::postgres::{fault::ServerFault, server::ServerConnection};
 
 /// Longest message whose body is looked at, in bytes. Longer errors pass unseen; nothing else that matters is as long.
 pub(super) const BODY_LEN_MAX: usize = 64 * 1024;

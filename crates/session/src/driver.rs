@@ -1,0 +1,85 @@
+//! What differs between servers of the two protocols: how connections are made, and what sessions share.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use pool::{Checkout, RouteId, RouteLimits};
+
+use crate::{
+    engine::LaneError,
+    lane::{Lane, Link, Names},
+    observe::ServerMeters,
+    plan::{Plan, ServerPlan},
+    pools::AnyPool,
+    postgres::{self, Postgres},
+    secrets::UserSecret,
+};
+
+/// Makes the connections of one server, and the routes to it.
+#[derive(Debug, Clone)]
+pub(crate) enum Driver {
+    Postgres(postgres::Driver),
+}
+
+/// A route as the sessions of its protocol use it.
+#[derive(Debug, Clone)]
+pub(crate) enum AnyLink {
+    Postgres(Arc<Link<Postgres>>),
+}
+
+impl Driver {
+    pub(crate) fn new(server: &route::Server, plan: &Plan, own: &ServerPlan, meters: &Arc<ServerMeters>) -> Self {
+        Self::Postgres(postgres::Driver::new(server, plan, own, meters))
+    }
+
+    /// Takes over what a changed configuration says.
+    pub(crate) fn update(&self, plan: &Plan, own: &ServerPlan) {
+        match self {
+            Self::Postgres(driver) => driver.update(plan, own),
+        }
+    }
+
+    pub(crate) fn pool(&self) -> AnyPool {
+        match self {
+            Self::Postgres(driver) => AnyPool::Postgres(driver.pool.clone()),
+        }
+    }
+
+    /// Opens a route in the pool; `lane` makes what it is to everybody else.
+    pub(crate) fn open(
+        &self,
+        names: &Names,
+        secret: Option<Arc<UserSecret>>,
+        limits: RouteLimits,
+        lane: impl FnOnce(RouteId) -> Lane,
+    ) -> AnyLink {
+        match self {
+            Self::Postgres(driver) => AnyLink::Postgres(Arc::new(driver.open(names, secret, limits, lane))),
+        }
+    }
+}
+
+impl AnyLink {
+    /// What it is to everybody else.
+    pub(crate) fn lane(&self) -> &Arc<Lane> {
+        match self {
+            Self::Postgres(link) => link.lane(),
+        }
+    }
+
+    /// As a PostgreSQL client's session uses it.
+    pub(crate) fn postgres(self) -> Result<Arc<Link<Postgres>>, LaneError> {
+        match self {
+            Self::Postgres(link) => Ok(link),
+        }
+    }
+
+    /// Takes a connection and gives it back. Returns the server's version.
+    pub(crate) async fn probe(&self, within: Duration) -> Result<String, Box<dyn Error + Send + Sync>> {
+        match self {
+            Self::Postgres(link) => {
+                let lease = link.pool.checkout(link.id, Checkout::new().within(within)).await?;
+                Ok(lease.version())
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! PostgreSQL: greeting clients, dialling servers, and the session between them.
+
+mod client;
+mod connector;
+mod driver;
+mod fault;
+pub(crate) mod greet;
+mod operator;
+mod server;
+
+pub use connector::PgConnector;
+pub(crate) use driver::{Driver, Postgres};
