@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::{engine::Engine, greet, stream::Stream};
+use crate::{engine::Engine, postgres::greet, stream::Stream};
 
 /// How long to wait when no client can be accepted for want of resources.
 const PAUSE: Duration = Duration::from_millis(100);
