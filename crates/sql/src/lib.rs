@@ -28,17 +28,12 @@
 //! assert!(inspect(b"select 'set x to 1'", true).effects.is_empty());
 //! ```
 
-mod command;
-mod effects;
-mod inspect;
-mod lexer;
-mod set_config;
-mod settings;
-mod word;
+mod count;
+mod flags;
+mod postgres;
 
-pub use command::{Deallocate, Discard, Identifier, deallocate_target, discard_target};
-pub use effects::Effects;
-pub use inspect::{Count, Verdict, inspect, is_empty};
-pub use lexer::{Dialect, Lexer, Token, TokenKind};
-pub use settings::{Scope, SettingChange, SettingChanges, inspect_settings};
-pub use word::Keyword;
+pub use count::Count;
+pub use postgres::{
+    Deallocate, Dialect, Discard, Effects, Identifier, Keyword, Lexer, Scope, SettingChange, SettingChanges, Token,
+    TokenKind, Verdict, deallocate_target, discard_target, inspect, inspect_settings, is_empty,
+};

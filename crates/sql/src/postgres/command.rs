@@ -1,6 +1,6 @@
 //! `DEALLOCATE` and `DISCARD`, which a pooler carries out in part itself.
 
-use crate::lexer::{Dialect, Lexer, Token, TokenKind};
+use super::lexer::{Dialect, Lexer, Token, TokenKind};
 
 /// What a `DEALLOCATE` forgets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,24 +1,12 @@
 //! The set of things a text may do.
 
-use std::fmt;
-use std::ops::{BitOr, BitOrAssign};
+use crate::flags::flags;
 
 /// What a text may do to its session, its transaction or the data: a set of flags.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Effects(u32);
 
-macro_rules! effects {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal;)*) => {
-        impl Effects {
-            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
-
-            /// Every flag with its name, lowest bit first.
-            const NAMES: &'static [(Self, &'static str)] = &[$((Self::$name, stringify!($name))),*];
-        }
-    };
-}
-
-effects! {
+flags! {
     /// Changes a setting for the session: `SET`, `RESET`, `SET SESSION CHARACTERISTICS`.
     SETS = 0;
     /// Changes a setting until the transaction ends: `SET LOCAL`, `SET TRANSACTION`, `SET CONSTRAINTS`,
@@ -81,9 +69,6 @@ effects! {
 }
 
 impl Effects {
-    /// No effect.
-    pub const NONE: Self = Self(0);
-
     /// All an unreadable function name might stand for.
     pub(crate) const ANY_FUNCTION: Self = Self(
         Self::SET_CONFIG.0
@@ -95,72 +80,6 @@ impl Effects {
             | Self::CURRVAL.0
             | Self::CALLS.0,
     );
-
-    /// Every effect: for a text that cannot be judged.
-    pub const fn all() -> Self {
-        let mut all = Self::NONE;
-        let mut at = 0;
-        while at < Self::NAMES.len() {
-            all = all.union(Self::NAMES[at].0);
-            at += 1;
-        }
-        all
-    }
-
-    /// The effects of either.
-    pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The effects of this that are not in `other`.
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// Whether all of `other` are in this.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether any of `other` is in this.
-    pub const fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// Whether there is none.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// The names of the effects, for logs and the console.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES.iter().filter(move |(flag, _)| self.contains(*flag)).map(|(_, name)| *name)
-    }
-}
-
-impl BitOr for Effects {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        self.union(other)
-    }
-}
-
-impl BitOrAssign for Effects {
-    fn bitor_assign(&mut self, other: Self) {
-        *self = self.union(other);
-    }
-}
-
-impl fmt::Debug for Effects {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Effects(")?;
-        for (at, name) in self.names().enumerate() {
-            f.write_str(if at == 0 { "" } else { " | " })?;
-            f.write_str(name)?;
-        }
-        f.write_str(")")
-    }
 }
 
 #[cfg(test)]

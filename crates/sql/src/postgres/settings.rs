@@ -2,9 +2,9 @@
 //!
 //! Source: `VariableSetStmt` and `VariableResetStmt` in PostgreSQL's `src/backend/parser/gram.y`.
 
-use crate::Effects;
-use crate::lexer::{Dialect, Lexer, Token, TokenKind};
-use crate::word::Keyword;
+use super::Effects;
+use super::lexer::{Dialect, Lexer, Token, TokenKind};
+use super::word::Keyword;
 
 /// How long a setting holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub enum SettingChange<'a> {
 /// Takes the `SET` and `RESET` statements of a PostgreSQL text apart; statements of other kinds are passed over.
 ///
 /// `None` when there is anything in them that is not understood exactly, down to strings whose meaning depends on
-/// `standard_conforming_strings`: then the text is for the server alone, and its effects are [`inspect`](crate::inspect)'s.
+/// `standard_conforming_strings`: then the text is for the server alone, and its effects are [`inspect`](super::inspect)'s.
 /// `SET TRANSACTION` and `SET CONSTRAINTS` change no setting of the session and are not understood either. Names and values the
 /// server will refuse are not found out here: apply the changes when it has accepted the text.
 pub fn inspect_settings(text: &[u8], standard_conforming_strings: bool) -> Option<SettingChanges<'_>> {

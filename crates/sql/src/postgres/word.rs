@@ -1,6 +1,6 @@
 //! The words that matter, and finding out fast that most do not.
 
-use crate::Effects;
+use super::Effects;
 
 /// The first word of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

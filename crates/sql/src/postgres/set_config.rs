@@ -2,9 +2,9 @@
 //!
 //! Source: `set_config_by_name` in PostgreSQL's `src/backend/utils/misc/guc_funcs.c`; a local change is a `SET LOCAL`.
 
-use crate::Effects;
-use crate::lexer::{Lexer, Token, TokenKind};
-use crate::settings::may_name_temp_schema;
+use super::Effects;
+use super::lexer::{Lexer, Token, TokenKind};
+use super::settings::may_name_temp_schema;
 
 /// What a call of PostgreSQL's own `set_config` does; `rest` begins behind the name.
 ///

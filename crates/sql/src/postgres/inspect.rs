@@ -1,10 +1,11 @@
 //! One walk over a text, collecting what it may do.
 
-use crate::Effects;
-use crate::lexer::{Dialect, Lexer, Token, TokenKind};
-use crate::set_config::set_config_effects;
-use crate::settings::{may_name_temp_schema, setting_effects};
-use crate::word::{Clause, Keyword, Word};
+use super::Effects;
+use super::lexer::{Dialect, Lexer, Token, TokenKind};
+use super::set_config::set_config_effects;
+use super::settings::{may_name_temp_schema, setting_effects};
+use super::word::{Clause, Keyword, Word};
+use crate::Count;
 
 /// What a text is and may do. See the crate's page for what it promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,20 +16,6 @@ pub struct Verdict {
     pub first: Keyword,
     /// What any of the statements may do.
     pub effects: Effects,
-}
-
-/// None, one or more.
-///
-/// The bodies of `CREATE FUNCTION … BEGIN ATOMIC …; END` and `CREATE RULE … DO (…; …)` count as statements of their own, and
-/// so do their effects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Count {
-    /// Nothing but white space, comments and semicolons.
-    Zero,
-    /// Exactly one statement.
-    One,
-    /// Two or more.
-    Many,
 }
 
 /// Judges a PostgreSQL text.
@@ -157,10 +144,7 @@ impl Walk {
 
     /// Counts the statement that begins here.
     fn count(&mut self) {
-        self.statements = match self.statements {
-            Count::Zero => Count::One,
-            Count::One | Count::Many => Count::Many,
-        };
+        self.statements = self.statements.next();
         if self.statements == Count::One {
             self.first = Keyword::Other;
         }
