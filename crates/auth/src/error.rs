@@ -88,6 +88,39 @@ pub enum Error {
         /// What should have stood there.
         expected: &'static str,
     },
+    /// A text that begins like a `caching_sha2_password` verifier and is none.
+    #[error("not a caching_sha2_password verifier: expected {expected}")]
+    NotASha2Verifier {
+        /// What should have stood there.
+        expected: &'static str,
+    },
+    /// A text that is marked as MariaDB's public key and is none.
+    #[error("not an ed25519 public key: expected 43 characters of base64 that MariaDB made from a password")]
+    NotAnEd25519Key,
+    /// A text that should be an RSA key and is none.
+    #[error("not an RSA key: expected {expected}")]
+    NotAnRsaKey {
+        /// What should have stood there.
+        expected: &'static str,
+    },
+    /// The cryptographic library failed; it does not say why.
+    #[error("the cryptographic library could not {what}")]
+    Rsa {
+        /// What it was asked for.
+        what: &'static str,
+    },
+    /// A password beyond what the method takes.
+    #[error("the password is longer than the {max} bytes that this method takes")]
+    PasswordTooLong {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// A hash is configured where we log in, and no client has logged in here with its password yet.
+    #[error("a {secret} needs a client's login first, which tells what answers the server")]
+    NeedsLearned {
+        /// What is configured.
+        secret: crate::credential::Kind,
+    },
     /// A SCRAM verifier is configured where we log in, and no client has logged in here with its password yet.
     #[error("a SCRAM verifier needs the keys of a client's login first")]
     NeedsClientKeys,

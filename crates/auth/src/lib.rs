@@ -2,7 +2,8 @@
 //!
 //! It deliberately does not know how messages are framed, where users are configured or which methods a listener offers.
 //! The main types are [`Credential`] (what a configured secret can prove and check) and the two halves of SCRAM-SHA-256,
-//! [`scram::Server`] and [`scram::Client`]; the caller is the `pg` crate's login, with [`Secret`] shared by `config`.
+//! [`scram::Server`] and [`scram::Client`]; the methods of MySQL and MariaDB are functions and small types, a module for each
+//! [`Plugin`]. The callers are the logins of `pg` and `mysql`, with [`Secret`] shared by `config`.
 //!
 //! ```
 //! use auth::{Secret, scram};
@@ -21,12 +22,22 @@
 //! # Ok::<(), auth::Error>(())
 //! ```
 
+pub mod caching_sha2;
 pub mod credential;
+pub mod ed25519;
 mod error;
+mod fixed;
+mod hex;
+mod learned;
 pub mod md5;
+pub mod native;
+pub mod plugin;
+pub mod rsa;
 pub mod scram;
 mod secret;
 
 pub use credential::Credential;
 pub use error::{Error, Message};
+pub use learned::Learned;
+pub use plugin::Plugin;
 pub use secret::Secret;

@@ -29,11 +29,11 @@ impl UserSecret {
     }
 
     /// The verifier to check a SCRAM login with: the configured one, or one derived from the password once, which takes
-    /// about a millisecond. `None` for an md5 hash.
+    /// about a millisecond. `None` for other hashes and keys.
     pub(crate) fn verifier(&self, salt: impl FnOnce() -> [u8; SALT_LEN]) -> Option<&Verifier> {
         match &*self.credential {
             Credential::Scram(verifier) => Some(verifier),
-            Credential::Md5(_) => None,
+            Credential::Md5(_) | Credential::Native(_) | Credential::CachingSha2(_) | Credential::Ed25519(_) => None,
             Credential::Plain(password) => Some(self.verifier.get_or_init(|| {
                 let derivation = Derivation::new(&salt(), Iterations::DEFAULT)
                     .expect("a salt of 16 bytes is within the bounds of a derivation");
