@@ -1,0 +1,269 @@
+//! Prepared statements that outlive a lease: one text prepared once per server connection, shared by all clients.
+//!
+//! A [`Statement`] is a text in the settings under which it was prepared: its meaning depends on them. The [`Interner`]
+//! gives equal ones one identity; [`ServerStatements`] is what a server connection has prepared (the least recently used
+//! goes first); [`ClientStatements`] is what a client calls them.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, OnceLock},
+};
+
+use sql::mysql::Verdict;
+
+use crate::settings::Settings;
+
+/// Longest description of a statement that is kept, in bytes. Longer ones are asked of a server each time.
+pub const DESCRIPTION_LEN_MAX: usize = 64 * 1024;
+
+/// A statement's text, and the settings under which it was prepared.
+#[derive(Debug)]
+pub struct Statement {
+    id: u64,
+    text: Box<[u8]>,
+    context: Settings,
+    verdict: Verdict,
+    description: OnceLock<Description>,
+}
+
+/// What a server says of a statement when it is prepared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// How many parameters it takes.
+    pub parameters: u16,
+    /// How many columns its result has.
+    pub columns: u16,
+    /// How many warnings there were.
+    pub warnings: u16,
+    /// The payloads of the definitions: of the parameters, then of the columns.
+    pub definitions: Vec<Box<[u8]>>,
+}
+
+impl Statement {
+    /// Its identity, unique within one interner.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The settings under which it was prepared.
+    #[must_use]
+    pub fn context(&self) -> &Settings {
+        &self.context
+    }
+
+    /// What it may do to a session.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// What a server said of it, if one was asked.
+    #[must_use]
+    pub fn description(&self) -> Option<&Description> {
+        self.description.get()
+    }
+
+    /// Notes what a server said of it. The first one stays.
+    pub fn describe(&self, description: Description) {
+        let len: usize = description.definitions.iter().map(|definition| definition.len()).sum();
+        if len <= DESCRIPTION_LEN_MAX {
+            self.description.get_or_init(|| description);
+        }
+    }
+}
+
+/// Gives equal statements one identity. Identity is by text and settings, never by their hash.
+#[derive(Debug)]
+pub struct Interner {
+    hasher: RandomState,
+    known: HashMap<u64, Vec<Arc<Statement>>>,
+    len: usize,
+    len_max: usize,
+    last_id: u64,
+}
+
+impl Interner {
+    /// An interner that keeps at most `len_max` statements that nobody uses.
+    #[must_use]
+    pub fn new(len_max: usize) -> Self {
+        Self { hasher: RandomState::new(), known: HashMap::new(), len: 0, len_max, last_id: 0 }
+    }
+
+    /// The statement with this text under these settings.
+    pub fn intern(&mut self, text: &[u8], context: &Settings, verdict: Verdict) -> Arc<Statement> {
+        let hash = self.hasher.hash_one((text, context.key()));
+        let known = self.known.get(&hash).into_iter().flatten();
+        if let Some(known) = known.into_iter().find(|known| *known.text == *text && known.context == *context) {
+            return known.clone();
+        }
+        if self.len >= self.len_max {
+            self.forget_unused();
+        }
+        self.last_id += 1;
+        let statement = Arc::new(Statement {
+            id: self.last_id,
+            text: text.into(),
+            context: context.clone(),
+            verdict,
+            description: OnceLock::new(),
+        });
+        // Full of statements in use: this one works, but the next client with the same text gets one of its own.
+        if self.len < self.len_max {
+            self.known.entry(hash).or_default().push(statement.clone());
+            self.len += 1;
+        }
+        statement
+    }
+
+    fn forget_unused(&mut self) {
+        self.known.retain(|_, bucket| {
+            bucket.retain(|statement| Arc::strong_count(statement) > 1);
+            !bucket.is_empty()
+        });
+        self.len = self.known.values().map(Vec::len).sum();
+    }
+}
+
+/// What one server connection has prepared, bounded.
+#[derive(Debug)]
+pub struct ServerStatements {
+    known: HashMap<u64, Known>,
+    len_max: usize,
+    /// Counts uses, so that the least recent one can be told.
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Keeps the identity taken.
+    _statement: Arc<Statement>,
+    server_id: u32,
+    used: u64,
+}
+
+impl ServerStatements {
+    /// Room for this many statements, at least one.
+    #[must_use]
+    pub fn new(len_max: usize) -> Self {
+        Self { known: HashMap::new(), len_max: len_max.max(1), clock: 0 }
+    }
+
+    /// The server's number for a statement, if it is prepared here; it is then the most recently used.
+    pub fn touch(&mut self, id: u64) -> Option<u32> {
+        self.clock += 1;
+        let known = self.known.get_mut(&id)?;
+        known.used = self.clock;
+        Some(known.server_id)
+    }
+
+    /// Notes a statement as prepared here under this number. Returns the number of one that must be closed: the least
+    /// recently used, if there are more than there is room for, or the same statement's former one.
+    pub fn insert(&mut self, statement: Arc<Statement>, server_id: u32) -> Option<u32> {
+        self.clock += 1;
+        let id = statement.id();
+        let known = Known { _statement: statement, server_id, used: self.clock };
+        if let Some(former) = self.known.insert(id, known) {
+            return Some(former.server_id);
+        }
+        if self.known.len() <= self.len_max {
+            return None;
+        }
+        // Rare: only a full connection that meets a new text looks through all of its statements.
+        let oldest = self.known.iter().min_by_key(|(_, known)| known.used).map(|(&id, _)| id)?;
+        self.remove(oldest)
+    }
+
+    /// Notes that a statement is not to be used here any more. Returns its number.
+    pub fn remove(&mut self, id: u64) -> Option<u32> {
+        self.known.remove(&id).map(|known| known.server_id)
+    }
+
+    /// Notes that nothing is prepared here any more.
+    pub fn clear(&mut self) {
+        self.known.clear();
+    }
+
+    /// How many statements are prepared here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether nothing is prepared here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+}
+
+/// A statement as one client has it.
+#[derive(Debug)]
+pub struct ClientStatement {
+    /// The statement.
+    pub statement: Arc<Statement>,
+    /// How many parameters it takes.
+    pub parameters: u16,
+    /// The parameters' types as last bound, as on the wire; empty: never.
+    pub types: Box<[u8]>,
+}
+
+/// What a client calls its statements, bounded.
+#[derive(Debug, Default)]
+pub struct ClientStatements {
+    known: HashMap<u32, ClientStatement>,
+    last_id: u32,
+}
+
+/// The number that stands for the statement prepared last (MariaDB: direct execution).
+pub const LAST_PREPARED: u32 = u32::MAX;
+
+impl ClientStatements {
+    /// Gives a statement a number of the client's.
+    pub fn insert(&mut self, statement: Arc<Statement>, parameters: u16) -> u32 {
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            if !matches!(self.last_id, 0 | LAST_PREPARED) && !self.known.contains_key(&self.last_id) {
+                break;
+            }
+        }
+        self.known.insert(self.last_id, ClientStatement { statement, parameters, types: Box::default() });
+        self.last_id
+    }
+
+    /// The statement with this number.
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut ClientStatement> {
+        let id = if id == LAST_PREPARED { self.last_id } else { id };
+        self.known.get_mut(&id)
+    }
+
+    /// Forgets a number. Returns what it stood for.
+    pub fn remove(&mut self, id: u32) -> Option<ClientStatement> {
+        let id = if id == LAST_PREPARED { self.last_id } else { id };
+        self.known.remove(&id)
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.known = HashMap::new();
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+}

@@ -1,0 +1,103 @@
+//! The packets before a result's rows.
+
+use crate::{Capabilities, ProtocolError, cursor::Cursor, error::malformed};
+
+/// The first packet of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnCount {
+    /// How many columns there are.
+    pub columns: u64,
+    /// Whether their definitions follow.
+    pub definitions: bool,
+}
+
+impl ColumnCount {
+    /// Reads the first packet of a result.
+    ///
+    /// Where definitions may be left out, MySQL says whether they are *before* the count
+    /// ([`Capabilities::OPTIONAL_RESULTSET_METADATA`]), so that the packet may begin with 0x00 as an OK packet does; MariaDB
+    /// says it behind the count ([`Capabilities::CACHE_METADATA`]).
+    ///
+    /// # Errors
+    /// [`ProtocolError::Malformed`] unless the fields fill the packet.
+    pub fn parse(payload: &[u8], capabilities: Capabilities) -> Result<Self, ProtocolError> {
+        let mut cursor = Cursor::new(payload);
+        let mut fields = || {
+            let before =
+                if capabilities.contains(Capabilities::OPTIONAL_RESULTSET_METADATA) { cursor.u8()? } else { 1 };
+            let columns = cursor.lenenc()?;
+            let behind = if capabilities.contains(Capabilities::CACHE_METADATA) { cursor.u8()? } else { 1 };
+            cursor.is_empty().then_some(Self { columns, definitions: before != 0 && behind != 0 })
+        };
+        fields().ok_or_else(|| malformed("a column count", "it is not one number"))
+    }
+}
+
+/// The definition of a column, or of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnDefinition<'a> {
+    /// Always `def`.
+    pub catalog: &'a [u8],
+    /// The database.
+    pub schema: &'a [u8],
+    /// The table's alias.
+    pub table: &'a [u8],
+    /// The table's name.
+    pub org_table: &'a [u8],
+    /// The column's alias.
+    pub name: &'a [u8],
+    /// The column's name.
+    pub org_name: &'a [u8],
+    /// MariaDB: extended type information as on the wire; empty without [`Capabilities::EXTENDED_METADATA`].
+    pub extended: &'a [u8],
+    /// Number of the collation.
+    pub charset: u16,
+    /// Longest value in bytes.
+    pub length: u32,
+    /// Number of the type.
+    pub column_type: u8,
+    /// Flags: `NOT NULL` and the like.
+    pub flags: u16,
+    /// Digits behind the decimal point to show.
+    pub decimals: u8,
+    /// The default value; only in answers to `COM_FIELD_LIST`.
+    pub default: Option<&'a [u8]>,
+}
+
+impl<'a> ColumnDefinition<'a> {
+    /// Reads a column definition.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Malformed`] when a field is cut short.
+    pub fn parse(payload: &'a [u8], capabilities: Capabilities) -> Result<Self, ProtocolError> {
+        let mut cursor = Cursor::new(payload);
+        let fields = Self::fields(&mut cursor, capabilities);
+        fields.ok_or_else(|| malformed("a column definition", "a field is cut short"))
+    }
+
+    fn fields(cursor: &mut Cursor<'a>, capabilities: Capabilities) -> Option<Self> {
+        let mut text = || cursor.lenenc_bytes();
+        let (catalog, schema, table) = (text()?, text()?, text()?);
+        let (org_table, name, org_name) = (text()?, text()?, text()?);
+        let extended = if capabilities.contains(Capabilities::EXTENDED_METADATA) { text()? } else { &[] };
+        let mut fixed = Cursor::new(cursor.lenenc_bytes()?);
+        let (charset, length, column_type) = (fixed.u16()?, fixed.u32()?, fixed.u8()?);
+        let (flags, decimals) = (fixed.u16()?, fixed.u8()?);
+        let default = cursor.lenenc_bytes();
+        Some(Self {
+            catalog,
+            schema,
+            table,
+            org_table,
+            name,
+            org_name,
+            extended,
+            charset,
+            length,
+            column_type,
+            flags,
+            decimals,
+            default,
+        })
+    }
+}
