@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use scheduler::{CloseReason, ConnectFailure, StateKey};
+use scheduler::{CloseReason, ConnectFailure, Realm, StateKey};
 
 /// Makes, judges and ends connections of one kind to one server.
 ///
@@ -26,10 +26,34 @@ pub trait Connector: Send + Sync + 'static {
         route: &Arc<Self::Route>,
     ) -> impl Future<Output = Result<Self::Connection, ConnectError<Self::Error>>> + Send;
 
+    /// Among which routes a connection made for this one may be re-keyed: those of the same realm. Connections that differ
+    /// in what a new login cannot change (MySQL: the capabilities agreed on, TLS or not) belong to different realms. `None`,
+    /// the default: it never is, and a slot that moves costs a reconnect.
+    fn realm(&self, route: &Self::Route) -> Option<Realm> {
+        let _ = route;
+        None
+    }
+
+    /// Logs a live, idle connection in anew, for another route of its realm, leaving nothing behind of the session it was
+    /// (MySQL: `COM_CHANGE_USER`). The deadline is [`Settings::connect_timeout`](crate::Settings::connect_timeout). To be
+    /// implemented together with [`realm`](Self::realm): the default panics, as it is never asked without one.
+    ///
+    /// # Errors
+    /// The connection is closed, and another one is opened for the route if it still needs it. Only a refusal that an
+    /// ordinary login would have met as well is a [`ConnectFailure::LoginRefused`]: the route's waiters are told.
+    fn rekey(
+        &self,
+        connection: &mut Self::Connection,
+        to: &Arc<Self::Route>,
+    ) -> impl Future<Output = Result<(), ConnectError<Self::Error>>> + Send {
+        let _ = (connection, to);
+        async { unreachable!("connections are re-keyed inside a realm, and a connector that names realms can do it") }
+    }
+
     /// May the connection be lent again? Asked when a lease is dropped, so it must be cheap and must not block.
     fn is_reusable(&self, connection: &mut Self::Connection) -> bool;
 
-    /// A fingerprint of the connection's session state, asked after a connect and at each return.
+    /// A fingerprint of the connection's session state, asked after a connect or a re-key and at each return.
     fn state(&self, connection: &Self::Connection) -> StateKey {
         let _ = connection;
         StateKey::default()
@@ -47,7 +71,7 @@ pub trait Connector: Send + Sync + 'static {
     fn close(&self, connection: Self::Connection, reason: CloseReason) -> impl Future<Output = ()> + Send;
 }
 
-/// Why a connect failed: what the pool must know of it, and the connector's own error.
+/// Why a connect or a re-key failed: what the pool must know of it, and the connector's own error.
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
 pub struct ConnectError<E: std::error::Error + 'static> {

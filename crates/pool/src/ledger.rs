@@ -6,6 +6,7 @@
 
 mod attach;
 mod give_back;
+mod rekey;
 mod socket;
 mod trial;
 
@@ -102,6 +103,7 @@ pub(crate) enum Answer<C: Connector> {
 /// Work for a task.
 pub(crate) enum Job<C: Connector> {
     Connect { conn: ConnId, route: RouteId, target: Arc<C::Route> },
+    Rekey { conn: ConnId, connection: Box<C::Connection>, from: RouteId, to: RouteId, target: Arc<C::Route> },
     Test { conn: ConnId, connection: Box<C::Connection>, then: Then, limit: Duration },
     Close { conn: ConnId, connection: Box<C::Connection>, reason: CloseReason },
 }
@@ -124,7 +126,7 @@ pub(crate) enum Verdict {
     Close(CloseReason),
 }
 
-/// A connect that succeeded.
+/// A connect or a re-key that succeeded.
 pub(crate) struct Connected<E> {
     pub(crate) took: Duration,
     /// Why the one before it failed: no longer true, and dropped outside the lock.
@@ -215,6 +217,7 @@ impl<C: Connector> Ledger<C> {
             match decision {
                 Decision::Grant { ticket, conn } => self.grant(ticket, conn, now),
                 Decision::Open { conn, route } => self.open(conn, route, now),
+                Decision::Rekey { conn, from, to } => self.rekey(conn, from, to, now),
                 Decision::Close { conn, reason } => self.close(conn, reason),
                 Decision::Expire { ticket, reason } => self.expire(ticket, reason, now),
             }

@@ -2,7 +2,7 @@
 //!
 //! A [`Pool`] lends connections to one server to any number of **routes** (think: user and database) out of one
 //! **budget**. Who gets the next one is decided by crate `scheduler`; this crate gives its decisions hands: it opens,
-//! tests and closes connections in tasks of its own, each with a deadline, and hands them to waiters one by one. It does
+//! tests, re-keys and closes connections in tasks of its own, each with a deadline, and hands them to waiters one by one. It does
 //! not know what a database is or what travels on a connection: a [`Connector`] says how one is made, judged and ended.
 //! The proxy's crate `session` uses it, and so may any application that wants a pool of its own.
 //!
@@ -79,8 +79,8 @@ pub use lease::Lease;
 pub use observer::Observer;
 pub use pool::{CloseReport, Pool};
 pub use scheduler::{
-    ClassId, ClassLimits, CloseReason, ConnId, ConnectFailure, Faults, Home, Refusal, Reuse, RouteId, RouteLimits,
-    RouteView, StateKey, Time, Totals,
+    ClassId, ClassLimits, CloseReason, ConnId, ConnectFailure, Faults, Home, Moves, Realm, Refusal, Reuse, RouteId,
+    RouteLimits, RouteView, StateKey, Time, Totals,
 };
 pub use settings::Settings;
 pub use snapshot::{Activity, ConnectionView, Snapshot};

@@ -21,6 +21,16 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (route, failure, error);
     }
 
+    /// A connection moved from one route to another by a re-key, which took this long: that saved a reconnect.
+    fn on_move(&self, from: RouteId, to: RouteId, conn: ConnId, took: Duration) {
+        let _ = (from, to, conn, took);
+    }
+
+    /// A connection was to move from one route to another, and its login for that one failed. It is closed.
+    fn on_move_failed(&self, from: RouteId, to: RouteId, failure: ConnectFailure, error: &dyn Error) {
+        let _ = (from, to, failure, error);
+    }
+
     /// A connection's socket is closed and its permit free.
     fn on_close(&self, route: RouteId, conn: ConnId, reason: CloseReason, age: Duration, uses: u64) {
         let _ = (route, conn, reason, age, uses);

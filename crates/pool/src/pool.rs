@@ -100,9 +100,10 @@ impl<C: Connector> Pool<C> {
 
     /// Makes a route known; its `min_idle` connections are opened at once.
     pub fn add_route(&self, route: C::Route, limits: RouteLimits) -> RouteId {
+        let realm = self.shared.connector.realm(&route);
         let target = Target { route: Arc::new(route), last_fault: None };
         self.act(|ledger, now| {
-            let id = ledger.scheduler.add_route(limits, now);
+            let id = ledger.scheduler.add_route(limits, realm, now);
             ledger.targets.insert(id, target);
             id
         })
@@ -116,11 +117,13 @@ impl<C: Connector> Pool<C> {
     /// Gives a route new credentials: idle connections are closed now, those in use when they come back, and all
     /// connects from now on use these. An unknown route is ignored.
     pub fn replace_route(&self, route: RouteId, credentials: C::Route) {
+        let realm = self.shared.connector.realm(&credentials);
         let credentials = Arc::new(credentials);
         let old = self.act(|ledger, now| {
             let target = ledger.targets.get_mut(&route)?;
             let old = std::mem::replace(&mut target.route, credentials);
             ledger.outdate(route, now);
+            ledger.scheduler.set_realm(route, realm, now);
             Some(old)
         });
         drop(old);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scheduler::{Limits, Recycling, Reuse};
+use scheduler::{Limits, Moves, Recycling, Reuse};
 
 /// How a [`Pool`](crate::Pool) behaves. The default is safe and good for one application beside others on a server.
 ///
@@ -15,7 +15,7 @@ pub struct Settings {
     pub max_waiters: u32,
     /// How long a checkout may take when it brings no deadline of its own.
     pub checkout_timeout: Duration,
-    /// How long a connect with its login may take.
+    /// How long a connect with its login may take, and a new login on a live connection.
     pub connect_timeout: Duration,
     /// The most connects under way at once; at least 1.
     pub connect_concurrency: u32,
@@ -49,8 +49,11 @@ pub struct Settings {
     pub leak_timeout: Option<Duration>,
     /// An idle connection of a route at or below its share may be taken from it only after this long.
     pub reclaim_after: Duration,
-    /// A route keeps a slot at least this many connect times before fairness moves it.
+    /// A route keeps a slot at least this many connect times before fairness moves it; re-key times, where it would move
+    /// so.
     pub retention_connects: u32,
+    /// How a slot gets to another route. By default connections are re-keyed where the connector says that they can be.
+    pub moves: Moves,
     /// How long after a "too many connections" the lowered budget is tried again; doubles up to 16 times this.
     pub probe_after: Duration,
 }
@@ -78,6 +81,7 @@ impl Default for Settings {
             leak_timeout: None,
             reclaim_after: Duration::from_millis(100),
             retention_connects: 4,
+            moves: Moves::default(),
             probe_after: Duration::from_secs(1),
         }
     }
@@ -93,6 +97,7 @@ impl Settings {
             reuse: self.reuse,
             reclaim_after: self.reclaim_after,
             retention_connects: self.retention_connects,
+            moves: self.moves,
             probe_after: self.probe_after,
         }
     }

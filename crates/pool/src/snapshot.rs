@@ -44,7 +44,7 @@ pub struct ConnectionView {
 /// Where a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
-    /// Its connect is under way.
+    /// Its connect is under way, or it is being re-keyed for its route.
     Connecting,
     /// It has nothing to do.
     Idle {
@@ -81,7 +81,7 @@ impl<C: Connector> Ledger<C> {
     fn view(&self, entry: &Entry<C::Connection>, now: Time) -> ConnectionView {
         let &Entry { id, route, state, uses, .. } = entry;
         let activity = match entry.phase {
-            Phase::Connecting => Activity::Connecting,
+            Phase::Connecting | Phase::Rekeying { .. } => Activity::Connecting,
             Phase::Idle { .. } => {
                 let since = self.scheduler.idle_since(id).unwrap_or(now);
                 Activity::Idle { since: now.since(since) }

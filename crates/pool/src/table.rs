@@ -15,6 +15,7 @@ pub(crate) struct Table<T> {
 /// One connection. It is boxed once, when it is opened, so that lending it moves a pointer whatever its size.
 pub(crate) struct Entry<T> {
     pub(crate) id: ConnId,
+    /// Whose it is; while it is re-keyed, whose it will be.
     pub(crate) route: RouteId,
     /// When its connect began.
     pub(crate) born: Time,
@@ -22,7 +23,7 @@ pub(crate) struct Entry<T> {
     pub(crate) uses: u64,
     /// Its session state when it was last given back.
     pub(crate) state: StateKey,
-    /// When it last came back from use or passed a test: what is known of the server's side of it.
+    /// When it last came back from use, logged in anew or passed a test: what is known of the server's side of it.
     pub(crate) fresh_at: Time,
     pub(crate) login: Login,
     pub(crate) phase: Phase<T>,
@@ -39,6 +40,8 @@ pub(crate) enum Login {
 pub(crate) enum Phase<T> {
     /// A connect is under way, or waits to be started.
     Connecting,
+    /// With a task that logs it in anew, or waiting for one.
+    Rekeying { since: Time },
     /// Here, for anyone of its route.
     Idle { connection: Box<T> },
     /// With a caller.

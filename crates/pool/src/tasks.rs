@@ -1,4 +1,4 @@
-//! The tasks that carry out jobs: connect, validate, close.
+//! The tasks that carry out jobs: connect, re-key, validate, close.
 //!
 //! Each one owns a guard that reports to the pool, at the latest when it is dropped: a task that panics, is cut off by
 //! its deadline or goes down with its runtime ends like any other failure, and its permit comes back.
@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scheduler::{CloseReason, ConnId, Home, RouteId};
+use scheduler::{CloseReason, ConnId, Home, RouteId, StateKey};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -31,6 +31,10 @@ impl<C: Connector> Shared<C> {
                 Job::Connect { conn, route, target } => {
                     let dial = Dial { shared, conn, route, home, fault: Some(ConnectFault::BrokenOff) };
                     runtime.spawn(dial.run(target, connect_timeout));
+                }
+                Job::Rekey { conn, connection, from, to, target } => {
+                    let transfer = Transfer { shared, conn, from, to, home, connection: Some(connection) };
+                    runtime.spawn(transfer.run(target, connect_timeout));
                 }
                 Job::Test { conn, connection, then, limit } => {
                     let trial = Trial { shared, conn, home, connection: Some(connection), then };
@@ -90,6 +94,56 @@ impl<C: Connector> Dial<C> {
 impl<C: Connector> Drop for Dial<C> {
     fn drop(&mut self) {
         self.fail(Starter::Keeper);
+    }
+}
+
+/// A re-key under way.
+struct Transfer<C: Connector> {
+    shared: Arc<Shared<C>>,
+    conn: ConnId,
+    from: RouteId,
+    to: RouteId,
+    home: Home,
+    /// Present until it has come through or failed.
+    connection: Option<Box<C::Connection>>,
+}
+
+impl<C: Connector> Transfer<C> {
+    async fn run(mut self, target: Arc<C::Route>, limit: Duration) {
+        let Some(connection) = self.connection.as_deref_mut() else { return };
+        let fault = match timeout(limit, self.shared.connector.rekey(connection, &target)).await {
+            Ok(Ok(())) => {
+                let state = self.shared.connector.state(connection);
+                return self.succeed(state);
+            }
+            Ok(Err(error)) => ConnectFault::Failed { failure: error.failure, error: Arc::new(error.source) },
+            Err(_) => ConnectFault::TimedOut(limit),
+        };
+        self.fail(fault, Starter::Caller(self.home));
+    }
+
+    fn succeed(&mut self, state: StateKey) {
+        let Some(connection) = self.connection.take() else { return };
+        let conn = self.conn;
+        let starter = Starter::Caller(self.home);
+        let moved = self.shared.act(starter, |ledger, now| ledger.handle_rekeyed(conn, connection, state, now));
+        if let Some(Connected { took, mended }) = moved {
+            drop(mended);
+            self.shared.observer.on_move(self.from, self.to, conn, took);
+        }
+    }
+
+    fn fail(&mut self, fault: ConnectFault<C::Error>, starter: Starter) {
+        let Some(connection) = self.connection.take() else { return };
+        let (conn, told) = (self.conn, fault.clone());
+        drop(self.shared.act(starter, |ledger, now| ledger.handle_rekey_failed(conn, connection, told, now)));
+        self.shared.observer.on_move_failed(self.from, self.to, fault.failure(), &fault);
+    }
+}
+
+impl<C: Connector> Drop for Transfer<C> {
+    fn drop(&mut self) {
+        self.fail(ConnectFault::BrokenOff, Starter::Keeper);
     }
 }
 

@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use scheduler::{
-    Attach, ClassId, ConnId, Decision, Detach, Home, Limits, Recycling, Request, Reuse, RouteId, RouteLimits,
-    Scheduler, StateKey, Time,
+    Attach, ClassId, ConnId, Decision, Detach, Home, Limits, Moves, Realm, Recycling, Request, Reuse, RouteId,
+    RouteLimits, Scheduler, StateKey, Time,
 };
 
 const ROUNDS: u64 = 1_000_000;
@@ -23,6 +23,7 @@ fn scheduler(routes: usize) -> (Scheduler, Vec<RouteId>) {
         reuse: Reuse::MostRecent,
         reclaim_after: Duration::from_secs(3_600),
         retention_connects: 4,
+        moves: Moves::Rekey,
         probe_after: Duration::from_secs(1),
     };
     let recycling = Recycling {
@@ -34,7 +35,8 @@ fn scheduler(routes: usize) -> (Scheduler, Vec<RouteId>) {
     };
     let mut scheduler = Scheduler::new(limits, recycling, 1, Time(0));
     let limits = RouteLimits { class: ClassId(0), weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None };
-    let routes: Vec<RouteId> = (0..routes).map(|_| scheduler.add_route(limits.clone(), Time(0))).collect();
+    let routes: Vec<RouteId> =
+        (0..routes).map(|_| scheduler.add_route(limits.clone(), Some(Realm(0)), Time(0))).collect();
     (scheduler, routes)
 }
 

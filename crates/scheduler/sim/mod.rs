@@ -12,8 +12,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use scheduler::{
-    Attach, ConnId, ConnectFailure, Decision, Detach, Home, Limits, Recycling, Request, Reuse, RouteId, Scheduler,
-    StateKey, Ticket, Time,
+    Attach, ConnId, ConnectFailure, Decision, Detach, Home, Limits, Moves, Realm, Recycling, Request, Reuse, RouteId,
+    Scheduler, StateKey, Ticket, Time,
 };
 
 use client::Dice;
@@ -35,6 +35,7 @@ enum Event {
     Leave { client: usize },
     GiveUp { client: usize, attempt: u64 },
     Connected(usize),
+    Rekeyed(usize),
     Closed(usize),
     Budget(u32),
     Tick,
@@ -70,15 +71,20 @@ struct World<'a> {
     /// Connections by place.
     conns: HashMap<usize, ConnId>,
     report: Report,
+    /// The scheduler's counts when measuring began.
     opens_before: u64,
+    rekeys_before: u64,
 }
 
 impl<'a> World<'a> {
     fn new(scenario: &'a Scenario) -> Self {
         let start = Time(0);
         let mut scheduler = Scheduler::new(scenario.limits(), scenario.recycling(), 1, start);
-        let routes: Vec<RouteId> =
-            scenario.routes.iter().map(|spec| scheduler.add_route(spec.limits.clone(), start)).collect();
+        let routes: Vec<RouteId> = scenario
+            .routes
+            .iter()
+            .map(|spec| scheduler.add_route(spec.limits.clone(), Some(Realm(0)), start))
+            .collect();
         let clients: Vec<Client<'_>> = scenario
             .routes
             .iter()
@@ -99,6 +105,7 @@ impl<'a> World<'a> {
             waiting: HashMap::new(),
             conns: HashMap::new(),
             opens_before: 0,
+            rekeys_before: 0,
             scenario,
         };
         for client in 0..world.clients.len() {
@@ -124,7 +131,9 @@ impl<'a> World<'a> {
             self.schedule_tick();
         }
         self.pass_to(end, warm);
-        self.report.opens = self.scheduler.totals().opens - self.opens_before;
+        let totals = self.scheduler.totals();
+        self.report.opens = totals.opens - self.opens_before;
+        self.report.rekeys = totals.rekeys - self.rekeys_before;
         self.report.held = self.scheduler.held();
         self.report.faults = *self.scheduler.faults();
         self.report
@@ -134,7 +143,7 @@ impl<'a> World<'a> {
     fn pass_to(&mut self, time: Time, warm: Time) {
         let totals = self.scheduler.totals();
         if self.now <= warm && time > warm {
-            self.opens_before = totals.opens;
+            (self.opens_before, self.rekeys_before) = (totals.opens, totals.rekeys);
         }
         let span = time.since(self.now.max(warm));
         let unused = totals.idle + totals.effective_budget.saturating_sub(self.scheduler.held());
@@ -158,6 +167,10 @@ impl<'a> World<'a> {
                 }
             }
             Event::Connected(place) => self.connected(place),
+            Event::Rekeyed(place) => {
+                let took = self.rekey_time();
+                self.scheduler.handle_rekeyed(self.conns[&place], StateKey(0), took, self.now);
+            }
             Event::Closed(place) => {
                 let conn = self.conns.remove(&place).expect("a close is of a connection");
                 self.scheduler.handle_closed(conn, self.now);
@@ -218,7 +231,8 @@ impl<'a> World<'a> {
 
     fn connected(&mut self, place: usize) {
         let conn = self.conns[&place];
-        if self.scheduler.held() - self.scheduler.totals().connecting >= self.scenario.server.accepts {
+        let totals = self.scheduler.totals();
+        if self.scheduler.held() - (totals.connecting - totals.rekeying) >= self.scenario.server.accepts {
             self.conns.remove(&place);
             return self.scheduler.handle_connect_failed(conn, ConnectFailure::TooManyConnections, self.now);
         }
@@ -241,6 +255,10 @@ impl<'a> World<'a> {
                     let ready = self.now.after(self.scenario.server.connect_time);
                     self.at(ready, Event::Connected(conn.index()));
                 }
+                Decision::Rekey { conn, .. } => {
+                    let ready = self.now.after(self.rekey_time());
+                    self.at(ready, Event::Rekeyed(conn.index()));
+                }
                 Decision::Close { conn, .. } => {
                     let gone = self.now.after(self.scenario.server.close_time);
                     self.at(gone, Event::Closed(conn.index()));
@@ -248,6 +266,10 @@ impl<'a> World<'a> {
                 Decision::Expire { ticket, reason } => panic!("{ticket:?} expired: {reason:?}"),
             }
         }
+    }
+
+    fn rekey_time(&self) -> Duration {
+        self.scenario.server.rekey_time.expect("only where it is set are connections re-keyed")
     }
 
     fn at(&mut self, time: Time, event: Event) {

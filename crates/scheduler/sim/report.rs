@@ -13,6 +13,7 @@ pub struct Report {
     pub routes: Vec<RouteReport>,
     pub measured: Duration,
     pub opens: u64,
+    pub rekeys: u64,
     /// Connections at the end.
     pub held: u32,
     /// Slot time there was.
@@ -54,6 +55,7 @@ impl Report {
             routes: scenario.routes.iter().map(route).collect(),
             measured: scenario.measured,
             opens: 0,
+            rekeys: 0,
             held: 0,
             slot_time: Duration::ZERO,
             wasted: Duration::ZERO,
@@ -130,6 +132,10 @@ impl Report {
 
     pub fn opens_per_second(&self) -> f64 {
         self.opens as f64 / self.measured.as_secs_f64()
+    }
+
+    pub fn rekeys_per_second(&self) -> f64 {
+        self.rekeys as f64 / self.measured.as_secs_f64()
     }
 
     /// The part of all slot time that stood unused beside a waiter.

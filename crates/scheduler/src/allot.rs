@@ -1,8 +1,8 @@
 //! Who gets the next slot, and who gives one up: the fairness rules.
 //!
 //! A slot is given to the strongest [`Claim`]: a route below its guarantee first, then the route that would hold the
-//! least per weight. When no slot is free, one moves, and a move costs a reconnect, so it must be worth one. It is, when
-//! the giver keeps its guarantee and one of these holds ([`Scheduler::gives_from`] and [`Scheduler::rotates`]):
+//! least per weight. When no slot is free, one moves, and a move costs a reconnect or at least a re-key (see
+//! `rekey.rs`), so it must be worth one. It is, when the giver keeps its guarantee and one of these holds ([`Scheduler::gives_from`] and [`Scheduler::rotates`]):
 //!
 //! - the taker is below its guarantee and the giver above its share;
 //! - **the smaller grows**: after the move the giver still holds at least as much per weight as the taker. Repeated, this
@@ -11,10 +11,11 @@
 //! - **turns**: the taker holds nothing and the giver more than its share, which is then a fraction: there are more
 //!   active routes than slots. The least served goes first; among equals that is who has waited longest;
 //! - **remainders**: shares are not whole numbers, so somebody holds one more than others. That one goes round, slowly:
-//!   when the taker has fallen behind by much more than a reconnect costs;
+//!   when the taker has fallen behind by much more than the move costs;
 //! - the giver's connection has been idle for `reclaim_after`.
 //!
-//! All but the first and the last also ask that the giver has kept the slot for a minimum time.
+//! All but the first and the last also ask that the giver has kept the slot for a minimum time, a multiple of what this
+//! very move would cost: connections that can be re-keyed may move sooner.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -23,16 +24,30 @@ use crate::class::{Claim, Class, Level, Title};
 use crate::pace::{Ceiling, nanos};
 use crate::route::Counted;
 use crate::scheduler::{Mode, Scheduler};
-use crate::types::{CloseReason, Time};
+use crate::types::Time;
 
 /// A turn lasts this many times as long as a slot is kept anyway: where routes outnumber slots every turn ends in a
-/// reconnect, and shorter ones would lose too much time to that.
+/// move, and shorter ones would lose too much time to that.
 const TURN_KEEPS: u32 = 4;
-/// A remainder goes round when the lag is this many times the time for which a slot is kept anyway: a reconnect then
+/// A remainder goes round when the lag is this many times the time for which a slot is kept anyway: the move then
 /// costs well below 1 % of what it sets right.
 const LAG_KEEPS: u32 = 32;
 /// ... and never for less than this.
 const LAG_MIN: Duration = Duration::from_millis(100);
+
+/// How a slot gets to another route. In this order: what arrives alive goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Arrives {
+    /// By a re-key.
+    Alive,
+    /// By a close and a connect.
+    Anew,
+}
+
+/// How far a backlogged route may fall behind, in slot time per weight, before a remainder moves to it.
+pub(crate) fn lag_max(keep_time: Duration) -> u64 {
+    nanos(keep_time.saturating_mul(LAG_KEEPS).max(LAG_MIN))
+}
 
 impl Scheduler {
     /// Brings everything derived from a route up to date: the sums, its place among the hungry and the lacking.
@@ -168,11 +183,10 @@ impl Scheduler {
             Some(class) => class..class + 1,
             None => 0..self.classes.len(),
         };
-        let richest = classes.clone().filter_map(|class| self.richest_idle(class)).min();
-        if let Some((_, giver)) = richest
+        let richest = classes.clone().filter_map(|class| self.richest_idle(class, taker, now)).min();
+        if let Some((.., giver)) = richest
             && let Some(conn) = self.routes[giver].idle.front()
-            && let Some(ready) =
-                self.gives_from(giver, self.routes[giver].held() - 1, title, taker, self.conns[conn].since)
+            && let Some(ready) = self.gives_from(conn, self.routes[giver].held() - 1, title, taker, now)
         {
             if ready <= now {
                 self.move_idle(conn, taker, now);
@@ -196,8 +210,7 @@ impl Scheduler {
 
     fn move_idle(&mut self, conn: u32, taker: u32, now: Time) {
         self.leave_idle(conn);
-        self.counters.moves += 1;
-        self.close(conn, CloseReason::Reclaimed, Some(taker), now);
+        self.move_slot(conn, taker, now);
     }
 
     /// Which route gets the slot of this connection, which its holder has just given back; `None`: its own keeps it.
@@ -205,7 +218,7 @@ impl Scheduler {
         if self.sums.hungry == 0 || self.mode != Mode::Running || !self.may_connect(now) {
             return None;
         }
-        let (own, since) = (self.conns[conn].route, self.conns[conn].since);
+        let own = self.conns[conn].route;
         let after = self.routes[own].held();
         if self.routes[own].is_protected(after) {
             return None;
@@ -214,38 +227,44 @@ impl Scheduler {
         // In its own class, the connection makes the room.
         let eligible = |index: usize, class: &Class| index == own_class || class.has_room();
         for (title, taker) in self.claimants(eligible).into_iter().flatten() {
-            let ready = self.gives_from(own, after, title, taker, since);
+            let ready = self.gives_from(conn, after, title, taker, now);
             if taker != own && ready.is_some_and(|ready| ready <= now) {
                 return Some(taker);
             }
         }
         let (_, taker) = self.first(eligible, |class| class.lagging.peek())?;
-        (taker != own && self.rotates(own, after, taker) && since.after(self.keep_time()) <= now).then_some(taker)
+        (taker != own && self.rotates(conn, after, taker, now)).then_some(taker)
     }
 
-    /// From when on `giver`, which would keep `after` connections, gives one that it has had since `since` to `taker`.
-    fn gives_from(&self, giver: u32, after: u32, title: Title, taker: u32, since: Time) -> Option<Time> {
+    /// From when on the route of this connection, which would keep `after` others, gives it to `taker`.
+    fn gives_from(&self, conn: u32, after: u32, title: Title, taker: u32, now: Time) -> Option<Time> {
+        let (giver, since) = (self.conns[conn].route, self.conns[conn].since);
+        let keep_time = self.keep_time(self.move_time(conn, taker, now));
         let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
         let above_share = self.is_above_share(giver, after + 1);
         if title == Title::Guarantee && above_share {
             return Some(since);
         }
         if u64::from(after) * taking.weight() >= u64::from(taking.expected() + 1) * giving.weight() {
-            return Some(since.after(self.keep_time()));
+            return Some(since.after(keep_time));
         }
         if taking.expected() > 0 || !above_share {
             return None;
         }
         // A giver with waiters of its own has its turn first.
         let keeps = if giving.queue.is_empty() { 1 } else { TURN_KEEPS };
-        Some(since.after(self.keep_time().saturating_mul(keeps)))
+        Some(since.after(keep_time.saturating_mul(keeps)))
     }
 
-    /// Whether a slot that does not divide evenly goes round from `giver`, which would keep `after`, to `taker`.
-    fn rotates(&self, giver: u32, after: u32, taker: u32) -> bool {
+    /// Whether a slot that does not divide evenly goes round to `taker` with this connection, whose route would keep
+    /// `after` others.
+    fn rotates(&self, conn: u32, after: u32, taker: u32, now: Time) -> bool {
+        let (giver, since) = (self.conns[conn].route, self.conns[conn].since);
+        let keep_time = self.keep_time(self.move_time(conn, taker, now));
         let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
-        Level::of(after + 1, giving.weight()) > Level::of(taking.expected(), taking.weight())
-            && giving.clock.saturating_sub(taking.clock) > self.lag_max()
+        since.after(keep_time) <= now
+            && Level::of(after + 1, giving.weight()) > Level::of(taking.expected(), taking.weight())
+            && giving.clock.saturating_sub(taking.clock) > lag_max(keep_time)
     }
 
     /// Whether `held` connections are more than the route's share: of the budget by weight, or its guarantee.
@@ -255,14 +274,9 @@ impl Scheduler {
         by_weight && held > route.limits.guarantee
     }
 
-    /// How long a route keeps a slot before fairness may move it.
-    fn keep_time(&self) -> Duration {
-        self.connect_time.get().saturating_mul(self.limits.retention_connects)
-    }
-
-    /// How far a backlogged route may fall behind, in slot time per weight, before a remainder moves to it.
-    pub(crate) fn lag_max(&self) -> u64 {
-        nanos(self.keep_time().saturating_mul(LAG_KEEPS).max(LAG_MIN))
+    /// How long a route keeps a slot before fairness may move it, where the move takes `move_time`.
+    pub(crate) fn keep_time(&self, move_time: Duration) -> Duration {
+        move_time.saturating_mul(self.limits.retention_connects)
     }
 
     /// Who asks most strongly among the classes that pass: by guarantee, then by weight.
@@ -303,18 +317,32 @@ impl Scheduler {
         }
     }
 
-    /// The route that holds the most per weight among those with an idle connection they may lose.
-    fn richest_idle(&mut self, class: usize) -> Option<(Reverse<Level>, u32)> {
-        let class = &mut self.classes[class].1;
-        loop {
+    /// The route that holds the most per weight among those with an idle connection they may lose; among equals, as far
+    /// as they are in sight, one whose connection would get to `taker` alive.
+    fn richest_idle(&mut self, class: usize, taker: u32, now: Time) -> Option<(Reverse<Level>, Arrives, u32)> {
+        let (level, first) = loop {
+            let class = &mut self.classes[class].1;
             let (level, index) = class.richest.peek()?;
             let route = &self.routes[index];
             if !route.idle.is_empty() && !route.is_protected(route.held() - 1) {
-                return Some((level, index));
+                break (level, index);
             }
             // It comes back when a connection of it falls idle.
             class.richest.remove(index);
+        };
+        let arrives = |route: u32| match self.routes[route].idle.front() {
+            Some(conn) if self.may_rekey(conn, taker, now) => Arrives::Alive,
+            _ => Arrives::Anew,
+        };
+        if arrives(first) == Arrives::Alive {
+            return Some((level, Arrives::Alive, first));
         }
+        let equals = self.classes[class].1.richest.next_few().iter().filter(|(other, _)| *other == level);
+        let alive = equals.map(|(_, index)| *index).find(|index| {
+            let route = &self.routes[*index];
+            arrives(*index) == Arrives::Alive && !route.is_protected(route.held() - 1)
+        });
+        Some(alive.map_or((level, Arrives::Anew, first), |index| (level, Arrives::Alive, index)))
     }
 
     /// The route whose connection has been idle longest among those that may lose one.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::allot::lag_max;
 use crate::pace::nanos;
 use crate::scheduler::Scheduler;
 use crate::types::Time;
@@ -48,6 +49,7 @@ impl Scheduler {
         let whole_share = u64::from(self.limits.budget.max(1)) * self.routes[route].weight();
         let turns = u32::try_from(1 + self.sums.active_weight / whole_share).unwrap_or(u32::MAX);
         let lease = self.counters.longest_lease.saturating_mul(2);
-        Duration::from_nanos(self.lag_max()).saturating_mul(LAG_FAULT).saturating_add(lease).saturating_mul(turns)
+        let keep_time = self.keep_time(self.connect_time.get().max(self.rekeys.time.get()));
+        Duration::from_nanos(lag_max(keep_time)).saturating_mul(LAG_FAULT).saturating_add(lease).saturating_mul(turns)
     }
 }

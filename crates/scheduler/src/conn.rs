@@ -1,14 +1,16 @@
 //! One server connection as the scheduler knows it.
 
 use crate::list::{Linked, Links};
-use crate::types::{Home, StateKey, Time};
+use crate::types::{Home, Realm, StateKey, Time};
 
 #[derive(Debug)]
 pub(crate) struct Conn {
-    /// The route it logs in for, by index.
+    /// The route it is or will be logged in for, by index.
     pub(crate) route: u32,
+    /// Among which routes it may be re-keyed.
+    pub(crate) realm: Option<Realm>,
     pub(crate) state: ConnState,
-    /// When its route got the slot: at the decision to open.
+    /// When its route got the slot: at the decision to open or to re-key.
     pub(crate) since: Time,
     /// When it was ready to serve for the first time.
     pub(crate) born: Time,
@@ -26,6 +28,8 @@ pub(crate) struct Conn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnState {
     Connecting,
+    /// Logging in anew, for `Conn::route`, which counts it among those connecting.
+    Rekeying,
     Idle {
         since: Time,
     },

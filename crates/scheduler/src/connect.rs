@@ -22,8 +22,7 @@ impl Scheduler {
         let conn = &mut self.conns[index];
         (conn.session, conn.home, conn.born, conn.luck) = (session, home, now, luck);
         let route = conn.route;
-        self.routes[route].refused.succeeded();
-        self.refusals.remove(route);
+        self.welcome(route);
         self.routes[route].connecting -= 1;
         self.sums.connecting -= 1;
         self.place(index, now, now);
@@ -47,9 +46,7 @@ impl Scheduler {
             ConnectFailure::LoginRefused => {
                 // The server is well, it only does not want this route.
                 self.backoff.succeeded();
-                self.routes[route].refused.failed(began, now, &mut self.rng);
-                self.refusals.set(route, self.routes[route].refused.until());
-                self.expire_all(route, ExpireReason::LoginRefused, now);
+                self.turn_away(route, began, now);
             }
         }
         self.settle(route, now);
@@ -74,6 +71,7 @@ impl Scheduler {
                 self.routes[route].connecting -= 1;
                 self.sums.connecting -= 1;
             }
+            ConnState::Rekeying => self.end_rekey(route),
             ConnState::Idle { .. } => self.leave_idle(index),
             ConnState::Lent { since } => {
                 self.charge(route, since, now);
@@ -119,6 +117,7 @@ impl Scheduler {
     pub(crate) fn open(&mut self, route: u32, now: Time) {
         let conn = Conn {
             route,
+            realm: self.routes[route].realm,
             state: ConnState::Connecting,
             since: now,
             born: now,
@@ -134,16 +133,38 @@ impl Scheduler {
         self.sums.connecting += 1;
         self.sums.permits += 1;
         self.counters.opens += 1;
-        let class = self.class_mut(route);
-        class.permits += 1;
-        let beyond_class = class.limits.cap.is_some_and(|cap| class.permits > cap);
-        let holder = &self.routes[route];
-        let beyond_route = holder.limits.cap.is_some_and(|cap| holder.permits() > cap);
-        if self.sums.permits > self.limits.budget || beyond_class || beyond_route {
+        self.class_mut(route).permits += 1;
+        if self.sums.permits > self.limits.budget || self.is_beyond_class(route) || self.is_beyond_cap(route) {
             self.faults.over_budget += 1;
         }
         self.settle(route, now);
         self.decisions.push_back(Decision::Open { conn: ConnId { index, generation }, route: self.route_id(route) });
+    }
+
+    /// The server let the route in.
+    pub(crate) fn welcome(&mut self, route: u32) {
+        self.routes[route].refused.succeeded();
+        self.refusals.remove(route);
+    }
+
+    /// The server refused a login of the route that began at `began`: its waiters are told, and the next one tries again
+    /// only after a while.
+    pub(crate) fn turn_away(&mut self, route: u32, began: Time, now: Time) {
+        self.routes[route].refused.failed(began, now, &mut self.rng);
+        self.refusals.set(route, self.routes[route].refused.until());
+        self.expire_all(route, ExpireReason::LoginRefused, now);
+    }
+
+    /// The class of this route holds more than its cap allows.
+    pub(crate) fn is_beyond_class(&self, route: u32) -> bool {
+        let class = &self.classes[self.routes[route].class as usize].1;
+        class.limits.cap.is_some_and(|cap| class.permits > cap)
+    }
+
+    /// This route holds more than its cap allows.
+    pub(crate) fn is_beyond_cap(&self, route: u32) -> bool {
+        let route = &self.routes[route];
+        route.limits.cap.is_some_and(|cap| route.permits() > cap)
     }
 
     /// Has a connection closed that is in no list and no count of its route.

@@ -7,7 +7,9 @@ use crate::conn::ConnState;
 use crate::heap::Heap;
 use crate::route::{Life, Route};
 use crate::scheduler::{Mode, Scheduler};
-use crate::types::{ClassId, ClassLimits, CloseReason, ExpireReason, Limits, Recycling, RouteId, RouteLimits, Time};
+use crate::types::{
+    ClassId, ClassLimits, CloseReason, ExpireReason, Limits, Realm, Recycling, RouteId, RouteLimits, Time,
+};
 
 impl Scheduler {
     /// Changes what holds for the server. A smaller budget closes idle connections now, the rest as they come back.
@@ -45,10 +47,10 @@ impl Scheduler {
         self.fill(now);
     }
 
-    /// Makes a route known.
-    pub fn add_route(&mut self, limits: RouteLimits, now: Time) -> RouteId {
+    /// Makes a route known. Connections are re-keyed only between routes of the same realm; with `None` they are not.
+    pub fn add_route(&mut self, limits: RouteLimits, realm: Option<Realm>, now: Time) -> RouteId {
         let class = self.class_index(limits.class);
-        let (index, generation) = self.routes.insert(Route::new(limits, class));
+        let (index, generation) = self.routes.insert(Route::new(limits, class, realm));
         self.settle(index, now);
         self.fill(now);
         RouteId { index, generation }
@@ -68,6 +70,14 @@ impl Scheduler {
             },
             now,
         );
+        self.fill(now);
+    }
+
+    /// Changes the realm of a route, for connections opened or re-keyed for it from now on; those it has keep theirs.
+    pub fn set_realm(&mut self, route: RouteId, realm: Option<Realm>, now: Time) {
+        let Some(index) = self.live(route) else { return self.faults.stale_reports += 1 };
+        self.routes[index].realm = realm;
+        // A slot that was not worth a reconnect may be worth a re-key.
         self.fill(now);
     }
 

@@ -59,6 +59,11 @@ impl<K: Copy + Ord> Heap<K> {
         self.entries.first().copied()
     }
 
+    /// Some of the entries after the least: the one next to it is among them, and it costs nothing to find them.
+    pub(crate) fn next_few(&self) -> &[(K, u32)] {
+        self.entries.get(1..self.entries.len().min(1 + ARITY)).unwrap_or_default()
+    }
+
     fn place(&self, index: u32) -> Option<usize> {
         self.places.get(index as usize).copied().filter(|place| *place != ABSENT).map(|place| place as usize)
     }

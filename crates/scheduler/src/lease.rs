@@ -96,8 +96,7 @@ impl Scheduler {
             return self.fill(now);
         }
         if let Some(heir) = self.successor(conn, now) {
-            self.counters.moves += 1;
-            self.close(conn, CloseReason::Reclaimed, Some(heir), now);
+            self.move_slot(conn, heir, now);
             return self.fill(now);
         }
         if self.mode == Mode::Running

@@ -19,6 +19,7 @@
 //!     reuse: Reuse::MostRecent,
 //!     reclaim_after: Duration::from_millis(100),
 //!     retention_connects: 4,
+//!     moves: Moves::Reconnect,
 //!     probe_after: Duration::from_secs(1),
 //! };
 //! let forever =
@@ -27,6 +28,7 @@
 //! let mut scheduler = Scheduler::new(limits, forever, 7, now);
 //! let route = scheduler.add_route(
 //!     RouteLimits { class: ClassId(0), weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None },
+//!     None,
 //!     now,
 //! );
 //!
@@ -84,6 +86,7 @@ mod heap;
 mod lease;
 mod list;
 mod pace;
+mod rekey;
 mod rng;
 mod route;
 mod scheduler;

@@ -17,7 +17,12 @@ impl Mean {
 
     /// The mean; zero before the first sample.
     pub(crate) fn get(self) -> Duration {
-        Duration::from_nanos(self.0.unwrap_or(0))
+        self.sampled().unwrap_or_default()
+    }
+
+    /// The mean, if there is a sample.
+    pub(crate) fn sampled(self) -> Option<Duration> {
+        self.0.map(Duration::from_nanos)
     }
 }
 

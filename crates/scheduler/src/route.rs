@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use crate::list::List;
 use crate::pace::{Backoff, Mean, nanos};
-use crate::types::{RouteLimits, Time};
+use crate::types::{Realm, RouteLimits, Time};
 
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) limits: RouteLimits,
     /// Its class, by index.
     pub(crate) class: u32,
+    /// Among which routes connections opened for it may be re-keyed.
+    pub(crate) realm: Option<Realm>,
     pub(crate) life: Life,
+    /// Being opened, or re-keyed for it.
     pub(crate) connecting: u32,
     /// The idle connections, the longest idle in front.
     pub(crate) idle: List,
@@ -30,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) hungry_since: Option<Time>,
     pub(crate) served: u64,
     pub(crate) service: Duration,
+    /// Connections that came to it by a re-key.
+    pub(crate) rekeys: u64,
     /// The arrival number of the waiter granted last.
     pub(crate) last_arrival: u64,
     /// What the scheduler's totals contain for this route.
@@ -54,10 +59,11 @@ pub(crate) struct Counted {
 }
 
 impl Route {
-    pub(crate) fn new(limits: RouteLimits, class: u32) -> Self {
+    pub(crate) fn new(limits: RouteLimits, class: u32, realm: Option<Realm>) -> Self {
         Self {
             limits,
             class,
+            realm,
             life: Life::Live,
             connecting: 0,
             idle: List::EMPTY,
@@ -71,6 +77,7 @@ impl Route {
             hungry_since: None,
             served: 0,
             service: Duration::ZERO,
+            rekeys: 0,
             last_arrival: 0,
             counted: Counted::default(),
         }

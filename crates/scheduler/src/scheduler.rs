@@ -8,6 +8,7 @@ use crate::conn::{Conn, ConnState};
 use crate::heap::Heap;
 use crate::list::List;
 use crate::pace::{Backoff, Ceiling, Mean};
+use crate::rekey::Rekeys;
 use crate::rng::Rng;
 use crate::route::{Life, Route};
 use crate::slots::Slots;
@@ -36,6 +37,7 @@ pub struct Scheduler {
     pub(crate) connect_time: Mean,
     pub(crate) backoff: Backoff,
     pub(crate) ceiling: Ceiling,
+    pub(crate) rekeys: Rekeys,
     /// Counts `reconnect` calls; connections of an earlier epoch are closed.
     pub(crate) epoch: u64,
 
@@ -67,6 +69,7 @@ pub(crate) enum Mode {
 pub(crate) struct Sums {
     /// Permits out: connections in every state.
     pub(crate) permits: u32,
+    /// Being opened or re-keyed.
     pub(crate) connecting: u32,
     pub(crate) in_use: u32,
     pub(crate) closing: u32,
@@ -107,6 +110,7 @@ impl Scheduler {
             connect_time: Mean::default(),
             backoff: Backoff::default(),
             ceiling: Ceiling::Budget,
+            rekeys: Rekeys::default(),
             epoch: 0,
             deadlines: Heap::new(),
             expiries: Heap::new(),

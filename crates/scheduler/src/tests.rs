@@ -3,12 +3,13 @@
 mod audit;
 mod containers;
 mod properties;
+mod rekeys;
 
 use std::time::Duration;
 
 use crate::{
     Attach, ClassId, ClassLimits, CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Home, Limits,
-    Recycling, Refusal, Request, Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
+    Moves, Recycling, Refusal, Request, Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
 };
 
 const MS: u64 = 1_000_000;
@@ -30,6 +31,7 @@ fn limits(budget: u32) -> Limits {
         reclaim_after: ms(1_000),
         retention_connects: 4,
         probe_after: ms(500),
+        moves: Moves::Rekey,
     }
 }
 
@@ -77,7 +79,7 @@ fn keep(scheduler: &mut Scheduler, conn: ConnId, now: Time) {
 #[test]
 fn seed_001_attach_step_1_takes_an_idle_connection_of_the_route() {
     let mut scheduler = scheduler(2);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conn = open_one(&mut scheduler, route, at(0));
     keep(&mut scheduler, conn, at(1));
     assert_eq!(ask(&mut scheduler, route, at(2)), Attach::Granted(conn));
@@ -87,7 +89,7 @@ fn seed_001_attach_step_1_takes_an_idle_connection_of_the_route() {
 #[test]
 fn seed_001_attach_step_2_bursts_above_quota_while_others_ask_for_less() {
     let mut scheduler = scheduler(4);
-    let (busy, quiet) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let (busy, quiet) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
     open_one(&mut scheduler, quiet, at(0));
     for _ in 0..3 {
         open_one(&mut scheduler, busy, at(0));
@@ -101,7 +103,7 @@ fn seed_001_attach_step_2_bursts_above_quota_while_others_ask_for_less() {
 #[test]
 fn seed_001_attach_step_3_takes_an_idle_connection_of_a_route_above_quota() {
     let mut scheduler = scheduler(4);
-    let (rich, poor) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let (rich, poor) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
     let conns: Vec<_> = (0..4).map(|_| open_one(&mut scheduler, rich, at(0))).collect();
     keep(&mut scheduler, conns[2], at(1));
     keep(&mut scheduler, conns[0], at(2));
@@ -138,7 +140,7 @@ fn closes(scheduler: &mut Scheduler) -> Vec<(ConnId, CloseReason)> {
 #[test]
 fn the_first_to_wait_is_the_first_served_and_newcomers_do_not_overtake() {
     let mut scheduler = scheduler(1);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conn = open_one(&mut scheduler, route, at(0));
     let first = queued(ask(&mut scheduler, route, at(1)));
     let second = queued(ask(&mut scheduler, route, at(1)));
@@ -153,7 +155,7 @@ fn the_first_to_wait_is_the_first_served_and_newcomers_do_not_overtake() {
 fn reuse_picks_the_most_or_the_least_recent_and_a_matching_state_goes_first() {
     for (reuse, expected) in [(Reuse::MostRecent, 2), (Reuse::LeastRecent, 0)] {
         let mut scheduler = Scheduler::new(Limits { reuse, ..limits(4) }, forever(), 1, at(0));
-        let route = scheduler.add_route(plain(), at(0));
+        let route = scheduler.add_route(plain(), None, at(0));
         let conns = open_idle(&mut scheduler, route, 3, at(0));
         assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[expected]));
         scheduler.detach(conns[expected], Detach::Keep(StateKey(0)), at(1));
@@ -169,7 +171,7 @@ fn reuse_picks_the_most_or_the_least_recent_and_a_matching_state_goes_first() {
 #[test]
 fn a_test_is_no_use() {
     let mut scheduler = scheduler(2);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conns = open_idle(&mut scheduler, route, 2, at(0));
     assert!(scheduler.take_idle(conns[0], at(50)));
     assert_eq!(scheduler.idle_since(conns[0]), None);
@@ -185,8 +187,8 @@ fn a_test_is_no_use() {
 #[test]
 fn a_guarantee_is_kept_free_and_served_first() {
     let mut scheduler = scheduler(3);
-    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, at(0));
-    let other = scheduler.add_route(plain(), at(0));
+    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, None, at(0));
+    let other = scheduler.add_route(plain(), None, at(0));
     open_one(&mut scheduler, other, at(0));
     queued(ask(&mut scheduler, other, at(1)));
     assert_eq!(decisions(&mut scheduler), [], "two slots are kept for the guarantee");
@@ -197,9 +199,9 @@ fn a_guarantee_is_kept_free_and_served_first() {
 #[test]
 fn a_guarantee_is_a_reason_to_move_where_weight_is_not() {
     let mut scheduler = scheduler(3);
-    let other = scheduler.add_route(plain(), at(0));
+    let other = scheduler.add_route(plain(), None, at(0));
     let conns: Vec<_> = (0..2).map(|_| open_one(&mut scheduler, other, at(0))).collect();
-    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, at(0));
+    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, None, at(0));
     open_one(&mut scheduler, sure, at(0));
     queued(ask(&mut scheduler, sure, at(1)));
     queued(ask(&mut scheduler, other, at(1)));
@@ -210,8 +212,8 @@ fn a_guarantee_is_a_reason_to_move_where_weight_is_not() {
 #[test]
 fn nobody_loses_a_guaranteed_connection_while_somebody_there_needs_it() {
     let mut scheduler = scheduler(2);
-    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, at(0));
-    let other = scheduler.add_route(plain(), at(0));
+    let sure = scheduler.add_route(RouteLimits { guarantee: 2, ..plain() }, None, at(0));
+    let other = scheduler.add_route(plain(), None, at(0));
     let conns: Vec<_> = (0..2).map(|_| open_one(&mut scheduler, sure, at(0))).collect();
     let ticket = queued(ask(&mut scheduler, sure, at(1)));
     queued(ask(&mut scheduler, other, at(1)));
@@ -226,7 +228,7 @@ fn nobody_loses_a_guaranteed_connection_while_somebody_there_needs_it() {
 #[test]
 fn idle_connections_at_or_below_the_share_are_safe_for_reclaim_after() {
     let mut scheduler = scheduler(2);
-    let (calm, busy) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let (calm, busy) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
     let calm_conn = open_idle(&mut scheduler, calm, 1, at(0))[0];
     open_one(&mut scheduler, busy, at(0));
     queued(ask(&mut scheduler, busy, at(10)));
@@ -240,7 +242,7 @@ fn idle_connections_at_or_below_the_share_are_safe_for_reclaim_after() {
 #[test]
 fn a_slot_moves_only_after_it_was_kept_for_a_few_connect_times() {
     let mut scheduler = scheduler(2);
-    let (rich, poor) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let (rich, poor) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
     let mut conns = Vec::new();
     for _ in 0..2 {
         queued(ask(&mut scheduler, rich, at(0)));
@@ -268,7 +270,7 @@ fn a_slot_moves_only_after_it_was_kept_for_a_few_connect_times() {
 #[test]
 fn slots_move_no_faster_than_connects_are_allowed() {
     let mut scheduler = scheduler(4);
-    let (rich, poor) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let (rich, poor) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
     open_idle(&mut scheduler, rich, 4, at(0));
     scheduler.set_limits(Limits { connect_concurrency: 1, ..limits(4) }, at(1));
     queued(ask(&mut scheduler, poor, at(2)));
@@ -279,7 +281,7 @@ fn slots_move_no_faster_than_connects_are_allowed() {
 #[test]
 fn the_slot_of_a_closing_connection_is_promised_so_that_no_other_is_taken() {
     let mut scheduler = scheduler(3);
-    let (rich, poor) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let (rich, poor) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
     open_idle(&mut scheduler, rich, 2, at(0));
     let conn = open_one(&mut scheduler, poor, at(0));
     queued(ask(&mut scheduler, poor, at(1)));
@@ -292,7 +294,7 @@ fn the_slot_of_a_closing_connection_is_promised_so_that_no_other_is_taken() {
 #[test]
 fn a_newcomer_has_no_credit_for_the_time_before_it_came() {
     let mut scheduler = scheduler(3);
-    let (old, new) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let (old, new) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
     let conns = open_idle(&mut scheduler, old, 2, at(0));
     for start in [0, 100_000] {
         assert_eq!(ask(&mut scheduler, old, at(start)), Attach::Granted(conns[1]));
@@ -311,7 +313,7 @@ fn a_newcomer_has_no_credit_for_the_time_before_it_came() {
 #[test]
 fn deadlines_are_kept_and_an_expired_waiter_is_granted_nothing() {
     let mut scheduler = scheduler(1);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conn = open_one(&mut scheduler, route, at(0));
     let late = queued(ask(&mut scheduler, route, at(0)));
     let next = queued(ask(&mut scheduler, route, at(1)));
@@ -325,8 +327,8 @@ fn deadlines_are_kept_and_an_expired_waiter_is_granted_nothing() {
 #[test]
 fn full_queues_refuse() {
     let mut scheduler = Scheduler::new(Limits { max_waiters: 2, ..limits(1) }, forever(), 1, at(0));
-    let narrow = scheduler.add_route(RouteLimits { max_waiters: Some(1), ..plain() }, at(0));
-    let wide = scheduler.add_route(plain(), at(0));
+    let narrow = scheduler.add_route(RouteLimits { max_waiters: Some(1), ..plain() }, None, at(0));
+    let wide = scheduler.add_route(plain(), None, at(0));
     open_one(&mut scheduler, wide, at(0));
     queued(ask(&mut scheduler, narrow, at(1)));
     assert_eq!(ask(&mut scheduler, narrow, at(1)), Attach::Refused(Refusal::RouteQueueFull { limit: 1 }));
@@ -337,7 +339,7 @@ fn full_queues_refuse() {
 #[test]
 fn a_refused_login_is_told_to_its_route_only_and_tried_again_later() {
     let mut scheduler = scheduler(4);
-    let (wrong, right) = (scheduler.add_route(plain(), at(0)), scheduler.add_route(plain(), at(0)));
+    let (wrong, right) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
     let ticket = queued(ask(&mut scheduler, wrong, at(0)));
     queued(ask(&mut scheduler, right, at(0)));
     let [Decision::Open { conn, .. }, Decision::Open { .. }] = decisions(&mut scheduler)[..] else {
@@ -357,7 +359,7 @@ fn a_refused_login_is_told_to_its_route_only_and_tried_again_later() {
 #[test]
 fn an_unreachable_server_is_tried_again_with_growing_waits_one_connect_at_a_time() {
     let mut scheduler = scheduler(4);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     for _ in 0..3 {
         queued(ask(&mut scheduler, route, at(0)));
     }
@@ -386,7 +388,7 @@ fn an_unreachable_server_is_tried_again_with_growing_waits_one_connect_at_a_time
 #[test]
 fn too_many_connections_lowers_the_budget_until_a_probe_succeeds() {
     let mut scheduler = scheduler(3);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     open_one(&mut scheduler, route, at(0));
     queued(ask(&mut scheduler, route, at(1)));
     queued(ask(&mut scheduler, route, at(1)));
@@ -418,7 +420,7 @@ fn ages_and_uses_end_connections_and_min_idle_is_kept() {
         max_uses: Some(2),
     };
     let mut scheduler = Scheduler::new(limits(4), recycling, 1, at(0));
-    let route = scheduler.add_route(RouteLimits { min_idle: 1, ..plain() }, at(0));
+    let route = scheduler.add_route(RouteLimits { min_idle: 1, ..plain() }, None, at(0));
     let [Decision::Open { conn: first, .. }] = decisions(&mut scheduler)[..] else { panic!("no min_idle") };
     scheduler.handle_connected(first, StateKey(0), Home(0), ms(1), at(0));
 
@@ -448,7 +450,7 @@ fn ages_and_uses_end_connections_and_min_idle_is_kept() {
 fn lifetimes_are_rolled_once_and_spread() {
     let recycling = Recycling { max_lifetime: Some(ms(10_000)), lifetime_jitter: 0.2, ..forever() };
     let mut scheduler = Scheduler::new(limits(50), recycling, 3, at(0));
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     open_idle(&mut scheduler, route, 50, at(0));
     let mut ends = Vec::new();
     while let Some(next) = scheduler.next_time() {
@@ -464,7 +466,7 @@ fn lifetimes_are_rolled_once_and_spread() {
 #[test]
 fn limits_shrink_live() {
     let mut scheduler = scheduler(4);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conns = open_idle(&mut scheduler, route, 4, at(0));
     assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[3]));
     assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[2]));
@@ -481,11 +483,11 @@ fn a_class_cap_holds_and_its_routes_share_inside_it() {
     let mut scheduler = scheduler(4);
     scheduler.set_class(ClassId(7), ClassLimits { cap: Some(2) }, at(0));
     let in_class = RouteLimits { class: ClassId(7), ..plain() };
-    let (rich, poor) = (scheduler.add_route(in_class.clone(), at(0)), scheduler.add_route(in_class, at(0)));
+    let (rich, poor) = (scheduler.add_route(in_class.clone(), None, at(0)), scheduler.add_route(in_class, None, at(0)));
     let conns = open_idle(&mut scheduler, rich, 2, at(0));
     queued(ask(&mut scheduler, poor, at(1)));
     assert_eq!(closes(&mut scheduler), [(conns[0], CloseReason::Reclaimed)], "from inside, though the budget has room");
-    let outside = scheduler.add_route(plain(), at(1));
+    let outside = scheduler.add_route(plain(), None, at(1));
     open_one(&mut scheduler, outside, at(1));
     scheduler.handle_closed(conns[0], at(2));
     assert!(matches!(decisions(&mut scheduler)[..], [Decision::Open { route, .. }] if route == poor));
@@ -494,7 +496,7 @@ fn a_class_cap_holds_and_its_routes_share_inside_it() {
 #[test]
 fn a_removed_route_tells_its_waiters_and_lets_its_connections_finish() {
     let mut scheduler = scheduler(1);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conn = open_one(&mut scheduler, route, at(0));
     let ticket = queued(ask(&mut scheduler, route, at(1)));
     scheduler.remove_route(route, at(2));
@@ -504,14 +506,14 @@ fn a_removed_route_tells_its_waiters_and_lets_its_connections_finish() {
     assert_eq!(closes(&mut scheduler), [(conn, CloseReason::Shrunk)]);
     scheduler.handle_closed(conn, at(4));
     assert_eq!(scheduler.held(), 0);
-    let next = scheduler.add_route(plain(), at(5));
+    let next = scheduler.add_route(plain(), None, at(5));
     assert_ne!(next, route, "a stale id does not find the next tenant");
 }
 
 #[test]
 fn reconnect_closes_idle_now_and_the_rest_as_it_comes_back() {
     let mut scheduler = scheduler(2);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conns = open_idle(&mut scheduler, route, 2, at(0));
     assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[1]));
     scheduler.reconnect(at(2));
@@ -523,7 +525,7 @@ fn reconnect_closes_idle_now_and_the_rest_as_it_comes_back() {
 #[test]
 fn a_pause_queues_everybody_and_resume_serves_them_in_order() {
     let mut scheduler = scheduler(1);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conn = open_idle(&mut scheduler, route, 1, at(0))[0];
     scheduler.pause(at(1));
     let first = queued(ask(&mut scheduler, route, at(2)));
@@ -536,7 +538,7 @@ fn a_pause_queues_everybody_and_resume_serves_them_in_order() {
 #[test]
 fn a_drain_ends_with_nothing_held() {
     let mut scheduler = scheduler(2);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conns = open_idle(&mut scheduler, route, 2, at(0));
     assert_eq!(ask(&mut scheduler, route, at(1)), Attach::Granted(conns[1]));
     scheduler.drain(at(2));
@@ -552,7 +554,7 @@ fn a_drain_ends_with_nothing_held() {
 #[test]
 fn stale_reports_change_nothing_and_are_counted() {
     let mut scheduler = scheduler(1);
-    let route = scheduler.add_route(plain(), at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
     let conn = open_one(&mut scheduler, route, at(0));
     scheduler.detach(conn, Detach::Discard, at(1));
     scheduler.detach(conn, Detach::Discard, at(1));

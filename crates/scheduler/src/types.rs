@@ -71,6 +71,22 @@ pub struct StateKey(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Home(pub u16);
 
+/// Connections that differ in nothing that a new login cannot change. A live connection can be re-keyed from one route to
+/// another of the same realm: it logs in anew, as the other user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Realm(pub u32);
+
+/// How a slot gets from one route to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Moves {
+    /// The connection is closed and another one opened.
+    Reconnect,
+    /// The connection itself changes hands, by a new login on it, wherever both routes are of one [`Realm`]. Elsewhere,
+    /// and for a while after that has failed, it is closed and another one opened.
+    #[default]
+    Rekey,
+}
+
 /// Which idle connection of a route is taken first (seeds/002).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Reuse {
@@ -94,8 +110,11 @@ pub struct Limits {
     pub reuse: Reuse,
     /// An idle connection of a route at or below its share may be taken from it only after this long.
     pub reclaim_after: Duration,
-    /// A route keeps a slot at least this long, as a multiple of the measured connect time, before fairness moves it.
+    /// A route keeps a slot at least this long, before fairness moves it, as a multiple of the measured time that the move
+    /// takes: of a connect, or of a re-key where that does.
     pub retention_connects: u32,
+    /// How a slot gets from one route to another.
+    pub moves: Moves,
     /// How long after a refusal (too many connections) the lowered budget is tried again; doubles up to 16 times this.
     pub probe_after: Duration,
 }
@@ -202,6 +221,16 @@ pub enum Decision {
         /// The route to log in for.
         route: RouteId,
     },
+    /// Log this idle connection in anew, for another route; it counts as that route's from now on, as one that is being
+    /// made. Report `handle_rekeyed` or `handle_rekey_failed`.
+    Rekey {
+        /// The connection.
+        conn: ConnId,
+        /// Whose it was.
+        from: RouteId,
+        /// The route to log in for.
+        to: RouteId,
+    },
     /// Close this idle connection, then report `handle_closed`.
     Close {
         /// The connection.
@@ -242,11 +271,13 @@ pub enum CloseReason {
     Unusable,
     /// It failed a validation.
     Invalid,
+    /// The login for another route failed on it.
+    RekeyFailed,
 }
 
 impl CloseReason {
     /// Every reason, in the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::IdleTimeout,
         Self::MaxIdleTimeout,
         Self::Lifetime,
@@ -257,6 +288,7 @@ impl CloseReason {
         Self::Reconnect,
         Self::Unusable,
         Self::Invalid,
+        Self::RekeyFailed,
     ];
 }
 
@@ -283,7 +315,7 @@ pub enum Detach {
     Discard,
 }
 
-/// Why a connect failed.
+/// Why a connect, or a new login on a live connection, failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConnectFailure {
     /// The server has no connection left (PostgreSQL 53300, MySQL 1040): the budget is lowered until a probe succeeds.

@@ -15,7 +15,7 @@ pub struct RouteView {
     pub guarantee: u32,
     /// The most connections it may hold.
     pub cap: Option<u32>,
-    /// Connections being made.
+    /// Connections being made, or re-keyed for it.
     pub connecting: u32,
     /// Connections with nothing to do.
     pub idle: u32,
@@ -33,6 +33,8 @@ pub struct RouteView {
     pub served: u64,
     /// Slot time had so far, summed over ended leases.
     pub service: Duration,
+    /// Connections that came to it from other routes by a re-key so far: each saved a reconnect.
+    pub rekeys: u64,
     /// Since when its first waiter has waited.
     pub oldest_waiter: Option<Time>,
 }
@@ -55,6 +57,7 @@ impl RouteView {
             share: by_weight.max(f64::from(route.limits.guarantee)),
             served: route.served,
             service: route.service,
+            rekeys: route.rekeys,
             oldest_waiter: route.queue.front().map(|waiter| scheduler.waiters[waiter].since),
         }
     }
@@ -73,8 +76,10 @@ pub struct Totals {
     pub budget: u32,
     /// The most connections the server lets us have, for all we know.
     pub effective_budget: u32,
-    /// Connections being made.
+    /// Connections being made or re-keyed.
     pub connecting: u32,
+    /// Those of them that are being re-keyed.
+    pub rekeying: u32,
     /// Connections with nothing to do.
     pub idle: u32,
     /// Connections lent out, or out for a test.
@@ -89,10 +94,16 @@ pub struct Totals {
     pub opens: u64,
     /// Closes so far, by reason.
     pub closes: CloseCounts,
-    /// Slots that moved from one route to another so far.
+    /// Slots that moved from one route to another so far, or began to, in whatever way.
     pub moves: u64,
+    /// Those of them that moved by a re-key: each saved a reconnect.
+    pub rekeys: u64,
+    /// Re-keys that failed: each cost a connection.
+    pub rekey_failures: u64,
     /// The measured connect time; zero before the first.
     pub connect_time: Duration,
+    /// The measured time of a re-key; zero before the first.
+    pub rekey_time: Duration,
     /// Whether nothing is granted and opened until it is resumed.
     pub paused: bool,
     /// Connects in a row that nobody answered; those under way together count as one. Zero once the server answers.
@@ -106,6 +117,7 @@ impl Totals {
             budget: scheduler.limits.budget,
             effective_budget: scheduler.effective_budget(),
             connecting: sums.connecting,
+            rekeying: scheduler.rekeys.under_way,
             idle: sums.permits - sums.connecting - sums.in_use - sums.closing,
             in_use: sums.in_use,
             closing: sums.closing,
@@ -114,7 +126,10 @@ impl Totals {
             opens: scheduler.counters.opens,
             closes: scheduler.counters.closes,
             moves: scheduler.counters.moves,
+            rekeys: scheduler.rekeys.done,
+            rekey_failures: scheduler.rekeys.failed,
             connect_time: scheduler.connect_time.get(),
+            rekey_time: scheduler.rekeys.time.get(),
             paused: scheduler.mode == Mode::Paused,
             unanswered: scheduler.backoff.failures(),
         }

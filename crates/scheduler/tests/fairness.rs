@@ -6,16 +6,27 @@ mod sim;
 
 use std::time::Duration;
 
-use sim::Report;
+use sim::{Report, Scenario};
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
+fn scenario(name: &str) -> Scenario {
+    sim::all().into_iter().find(|scenario| scenario.name == name).expect("a known situation")
+}
+
 /// Runs the situation of this name; nothing the scheduler promises may have been broken in it.
 fn run(name: &str) -> Report {
-    let scenario = sim::all().into_iter().find(|scenario| scenario.name == name).expect("a known situation");
-    let report = sim::run(&scenario);
+    promises_kept(sim::run(&scenario(name)))
+}
+
+/// The same, on a server where connections can be re-keyed.
+fn run_by_rekey(name: &str) -> Report {
+    promises_kept(sim::run(&scenario(name).by_rekey()))
+}
+
+fn promises_kept(report: Report) -> Report {
     assert!(report.faults.is_clean(), "{:?}", report.faults);
     report
 }
@@ -100,6 +111,44 @@ fn turns_follow_weights() {
     assert!(report.jain() >= 0.98, "Jain {}", report.jain());
     assert!(report.smallest_share() >= 0.8, "least {}", report.smallest_share());
     assert!(report.of_shared() >= 0.9, "{} of one shared pool", report.of_shared());
+}
+
+#[test]
+fn where_connections_can_be_rekeyed_none_is_closed_and_opened_for_fairness() {
+    for name in ["8 equal users", "heavy, bursty 0.3 s of 1 s", "60 busy users, 20 slots"] {
+        let report = run_by_rekey(name);
+        assert!(report.rekeys > 0, "{name}");
+        assert_eq!(report.opens, 0, "{name}");
+        assert!(report.jain() >= 0.99, "{name}: Jain {}", report.jain());
+        assert!(report.smallest_share() >= 0.97, "{name}: least {}", report.smallest_share());
+    }
+}
+
+#[test]
+fn a_rekey_saves_a_rare_guest_the_wait_for_a_connect() {
+    for (name, guest) in [
+        ("heavy, light 1 client thinks 2 s", "light"),
+        ("heavy, light 2 clients think 20 ms", "light"),
+        ("200 quiet tenants, 2 busy", "tenant"),
+    ] {
+        let (reconnect, rekey) = (run(name).wait(guest, 1.0), run_by_rekey(name).wait(guest, 1.0));
+        assert!(rekey <= ms(2) && rekey * 4 < reconnect, "{name}: {rekey:?}, by reconnect {reconnect:?}");
+    }
+}
+
+#[test]
+fn turns_by_rekey_are_shorter_and_cost_less() {
+    let (reconnect, rekey) = (run("60 busy users, 20 slots"), run_by_rekey("60 busy users, 20 slots"));
+    assert!(rekey.of_shared() >= reconnect.of_shared() + 0.02, "{}", rekey.of_shared());
+    let (slow, fast) = (reconnect.wait("user", 0.99), rekey.wait("user", 0.99));
+    assert!(fast < slow * 2 / 3, "{fast:?}, by reconnect {slow:?}");
+}
+
+#[test]
+fn turns_by_rekey_follow_weights() {
+    let report = run_by_rekey("30 users of weight 1, 10 of 4");
+    assert!(report.jain() >= 0.98, "Jain {}", report.jain());
+    assert!(report.smallest_share() >= 0.8, "least {}", report.smallest_share());
 }
 
 #[test]

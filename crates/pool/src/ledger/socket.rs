@@ -1,6 +1,7 @@
 //! Opening and closing: what became of connects and closes, and credentials that change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use scheduler::{CloseReason, ConnId, ConnectFailure, Home, RouteId, StateKey, Time};
 
@@ -35,6 +36,18 @@ impl<C: Connector> Ledger<C> {
         (entry.state, entry.fresh_at) = (state, now);
         let (route, took, login) = (entry.route, now.since(entry.born), entry.login);
         self.scheduler.handle_connected(conn, state, home, took, now);
+        self.arrived(conn, route, took, login, now)
+    }
+
+    /// What follows from a connection that is ready for its route.
+    pub(super) fn arrived(
+        &mut self,
+        conn: ConnId,
+        route: RouteId,
+        took: Duration,
+        login: Login,
+        now: Time,
+    ) -> Option<Connected<C::Error>> {
         self.carry_out_decisions(now);
         if login == Login::Outdated {
             self.retire_idle(conn, now);

@@ -56,6 +56,8 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
         assert!(route.life == Life::Live || route.queue.is_empty());
     }
     assert_eq!((sums.permits, sums.active_routes, sums.active_weight), (permits, active, weight));
+    let rekeying = scheduler.conns.iter().filter(|(_, conn)| conn.state == ConnState::Rekeying).count();
+    assert_eq!(scheduler.rekeys.under_way as usize, rekeying);
     assert_eq!((sums.guarantee_gap, sums.hungry, sums.promised), (gap, hungry, promised));
     for ((_, class), counted) in scheduler.classes.iter().zip(class_permits) {
         assert_eq!((class.permits, class.closing), counted);
@@ -70,7 +72,7 @@ fn census(conns: &Slots<crate::conn::Conn>, route: u32) -> Census {
     let mut census = Census::default();
     for (_, conn) in conns.iter().filter(|(_, conn)| conn.route == route) {
         *match conn.state {
-            ConnState::Connecting => &mut census.connecting,
+            ConnState::Connecting | ConnState::Rekeying => &mut census.connecting,
             ConnState::Idle { .. } => &mut census.idle,
             ConnState::Lent { .. } | ConnState::Tested { .. } => &mut census.in_use,
             ConnState::Closing { .. } => &mut census.closing,
@@ -94,7 +96,7 @@ fn nothing_left_to_give(scheduler: &mut Scheduler, now: Time) {
     let (before, retry) = (scheduler.decisions.len(), scheduler.retry_at);
     scheduler.fill(now);
     for late in scheduler.decisions.iter().skip(before) {
-        let reclaim = matches!(late, Decision::Close { reason: CloseReason::Reclaimed, .. });
+        let reclaim = matches!(late, Decision::Close { reason: CloseReason::Reclaimed, .. } | Decision::Rekey { .. });
         assert!(reclaim && retry.is_some(), "given late: {late:?}");
     }
 }

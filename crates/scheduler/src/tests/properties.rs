@@ -1,6 +1,6 @@
 //! Random lives of a scheduler, with a model of the caller beside it that checks every promise after every step.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::audit::audit;
 use super::{at, forever, limits, ms, plain};
 use crate::{
-    Attach, ClassId, ClassLimits, ConnId, ConnectFailure, Decision, Detach, Home, Recycling, Request, Reuse, RouteId,
-    RouteLimits, Scheduler, StateKey, Ticket, Time,
+    Attach, ClassId, ClassLimits, ConnId, ConnectFailure, Decision, Detach, Home, Moves, Realm, Recycling, Request,
+    Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
 };
 
 /// One thing that happens. Numbers choose among what there is, modulo.
@@ -33,6 +33,16 @@ enum Event {
         conn: usize,
         failure: ConnectFailure,
     },
+    Rekeyed {
+        conn: usize,
+        took_ms: u64,
+    },
+    RekeyFailed {
+        conn: usize,
+        failure: ConnectFailure,
+    },
+    /// A connection under way is lost, and the caller says only that.
+    Lost(usize),
     Closed(usize),
     Died(usize),
     Test(usize),
@@ -47,8 +57,13 @@ enum Event {
         budget: u32,
         connects: u32,
         reuse: Reuse,
+        moves: Moves,
     },
-    AddRoute(RouteLimits),
+    AddRoute(RouteLimits, Option<Realm>),
+    SetRealm {
+        route: usize,
+        realm: Option<Realm>,
+    },
     SetRoute {
         route: usize,
         limits: RouteLimits,
@@ -99,6 +114,15 @@ fn failure() -> impl Strategy<Value = ConnectFailure> {
     ]
 }
 
+fn moves() -> impl Strategy<Value = Moves> {
+    prop_oneof![1 => Just(Moves::Reconnect), 3 => Just(Moves::Rekey)]
+}
+
+/// Two realms, and none.
+fn realm() -> impl Strategy<Value = Option<Realm>> {
+    prop::option::weighted(0.8, prop_oneof![3 => Just(Realm(0)), 1 => Just(Realm(1))])
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let any = any::<usize>;
     prop_oneof![
@@ -108,14 +132,18 @@ fn event() -> impl Strategy<Value = Event> {
         25 => (any(), prop::bool::weighted(0.9)).prop_map(|(conn, keep)| Event::Detach { conn, keep }),
         20 => (any(), 0_u64..20).prop_map(|(conn, took_ms)| Event::Connected { conn, took_ms }),
         2 => (any(), failure()).prop_map(|(conn, failure)| Event::Failed { conn, failure }),
+        15 => (any(), 0_u64..3).prop_map(|(conn, took_ms)| Event::Rekeyed { conn, took_ms }),
+        3 => (any(), failure()).prop_map(|(conn, failure)| Event::RekeyFailed { conn, failure }),
+        1 => any().prop_map(Event::Lost),
         15 => any().prop_map(Event::Closed),
         1 => any().prop_map(Event::Died),
         3 => any().prop_map(Event::Test),
         20 => prop_oneof![0_u64..30, 0_u64..3_000].prop_map(|ms| Event::Pass { ms }),
         2 => (0_u64..300).prop_map(|ms| Event::Oversleep { ms }),
-        1 => (0_u32..12, 0_u32..8, prop_oneof![Just(Reuse::MostRecent), Just(Reuse::LeastRecent)])
-            .prop_map(|(budget, connects, reuse)| Event::Budget { budget, connects, reuse }),
-        1 => route_limits().prop_map(Event::AddRoute),
+        1 => (0_u32..12, 0_u32..8, prop_oneof![Just(Reuse::MostRecent), Just(Reuse::LeastRecent)], moves())
+            .prop_map(|(budget, connects, reuse, moves)| Event::Budget { budget, connects, reuse, moves }),
+        1 => (route_limits(), realm()).prop_map(|(limits, realm)| Event::AddRoute(limits, realm)),
+        1 => (any(), realm()).prop_map(|(route, realm)| Event::SetRealm { route, realm }),
         2 => (any(), route_limits()).prop_map(|(route, limits)| Event::SetRoute { route, limits }),
         1 => any().prop_map(Event::RemoveRoute),
         1 => (0_u32..4, prop::option::of(0_u32..6)).prop_map(|(class, cap)| Event::SetClass { class, cap }),
@@ -131,10 +159,16 @@ struct World {
     scheduler: Scheduler,
     now: Time,
     budget: u32,
+    moves: Moves,
     routes: Vec<RouteId>,
+    /// The realms of all routes there ever were.
+    realms: HashMap<RouteId, Option<Realm>>,
     /// Waiters in order of arrival, with their route and deadline.
     waiting: VecDeque<(Ticket, RouteId, Time)>,
     connecting: Vec<ConnId>,
+    rekeying: Vec<ConnId>,
+    /// The realm that each connection was opened in.
+    flavours: HashMap<ConnId, Option<Realm>>,
     in_use: Vec<ConnId>,
     closing: Vec<ConnId>,
 }
@@ -142,14 +176,20 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut scheduler = Scheduler::new(limits(6), forever(), 7, at(0));
-        let routes = (0..3).map(|_| scheduler.add_route(plain(), at(0))).collect();
+        let realm = Some(Realm(0));
+        let routes: Vec<_> = (0..3).map(|_| scheduler.add_route(plain(), realm, at(0))).collect();
+        let realms = routes.iter().map(|route| (*route, realm)).collect();
         Self {
             scheduler,
             now: at(0),
             budget: 6,
+            moves: Moves::Rekey,
             routes,
+            realms,
             waiting: VecDeque::new(),
             connecting: Vec::new(),
+            rekeying: Vec::new(),
+            flavours: HashMap::new(),
             in_use: Vec::new(),
             closing: Vec::new(),
         }
@@ -165,7 +205,8 @@ impl World {
         assert!(self.scheduler.held() <= self.budget.max(held), "I1");
         let totals = self.scheduler.totals();
         assert_eq!(totals.in_use as usize, self.in_use.len());
-        assert_eq!(totals.connecting as usize, self.connecting.len());
+        assert_eq!(totals.connecting as usize, self.connecting.len() + self.rekeying.len());
+        assert_eq!(totals.rekeying as usize, self.rekeying.len());
         assert_eq!(totals.closing as usize, self.closing.len());
         assert_eq!(totals.waiting as usize, self.waiting.len());
     }
@@ -210,6 +251,20 @@ impl World {
                 let Some(conn) = take(&mut self.connecting, conn) else { return };
                 self.scheduler.handle_connect_failed(conn, failure, now);
             }
+            Event::Rekeyed { conn, took_ms } => {
+                let Some(conn) = take(&mut self.rekeying, conn) else { return };
+                self.scheduler.handle_rekeyed(conn, StateKey(0), ms(took_ms), now);
+            }
+            Event::RekeyFailed { conn, failure } => {
+                let Some(conn) = take(&mut self.rekeying, conn) else { return };
+                self.closing.push(conn);
+                self.scheduler.handle_rekey_failed(conn, failure, now);
+            }
+            Event::Lost(conn) => {
+                let under_way = if conn % 2 == 0 { &mut self.rekeying } else { &mut self.connecting };
+                let Some(conn) = take(under_way, conn) else { return };
+                self.scheduler.handle_closed(conn, now);
+            }
             Event::Closed(conn) => {
                 let Some(conn) = take(&mut self.closing, conn) else { return };
                 self.scheduler.handle_closed(conn, now);
@@ -234,12 +289,22 @@ impl World {
     fn command(&mut self, event: Event) {
         let now = self.now;
         match event {
-            Event::Budget { budget, connects, reuse } => {
-                self.budget = budget;
-                let limits = crate::Limits { connect_concurrency: connects, reuse, ..limits(budget) };
+            Event::Budget { budget, connects, reuse, moves } => {
+                (self.budget, self.moves) = (budget, moves);
+                let limits = crate::Limits { connect_concurrency: connects, reuse, moves, ..limits(budget) };
                 self.scheduler.set_limits(limits, now);
             }
-            Event::AddRoute(limits) => self.routes.push(self.scheduler.add_route(limits, now)),
+            Event::AddRoute(limits, realm) => {
+                let route = self.scheduler.add_route(limits, realm, now);
+                self.routes.push(route);
+                self.realms.insert(route, realm);
+            }
+            Event::SetRealm { route, realm } => {
+                if let Some(route) = pick(&self.routes, route) {
+                    self.realms.insert(route, realm);
+                    self.scheduler.set_realm(route, realm, now);
+                }
+            }
             Event::SetRoute { route, limits } => {
                 if let Some(route) = pick(&self.routes, route) {
                     self.scheduler.set_route(route, limits, now);
@@ -296,15 +361,27 @@ impl World {
                 Decision::Open { conn, route } => {
                     assert!(self.routes.contains(&route), "opened for a route that is gone");
                     self.connecting.push(conn);
+                    self.flavours.insert(conn, self.realms[&route]);
+                }
+                Decision::Rekey { conn, from, to } => {
+                    self.assert_at_hand(conn);
+                    assert!(self.routes.contains(&to) && from != to);
+                    assert_eq!(self.moves, Moves::Rekey);
+                    assert!(self.realms[&to].is_some() && self.realms[&to] == self.flavours[&conn], "another realm");
+                    self.rekeying.push(conn);
                 }
                 Decision::Close { conn, .. } => {
-                    assert!(
-                        !self.in_use.iter().chain(&self.closing).chain(&self.connecting).any(|other| *other == conn)
-                    );
+                    self.assert_at_hand(conn);
                     self.closing.push(conn);
                 }
             }
         }
+    }
+
+    /// Nobody has this connection and nothing is being done with it.
+    fn assert_at_hand(&self, conn: ConnId) {
+        let elsewhere = [&self.in_use, &self.closing, &self.connecting, &self.rekeying];
+        assert!(!elsewhere.into_iter().flatten().any(|other| *other == conn), "{conn:?}");
     }
 
     /// Where a ticket stands; a decision about one that has ended breaks I4.
@@ -324,6 +401,9 @@ impl World {
             }
             for conn in std::mem::take(&mut self.connecting) {
                 self.scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), self.now);
+            }
+            for conn in std::mem::take(&mut self.rekeying) {
+                self.scheduler.handle_rekeyed(conn, StateKey(0), ms(1), self.now);
             }
             self.carry_out();
             for conn in std::mem::take(&mut self.closing) {
