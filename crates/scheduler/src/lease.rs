@@ -91,6 +91,8 @@ impl Scheduler {
     pub(crate) fn place(&mut self, conn: u32, idle_since: Time, now: Time) {
         let route = self.conns[conn].route;
         let had_waiters = !self.routes[route].queue.is_empty();
+        // Before waiters that have run out of time are expired, for that is the route's last known state.
+        let was_hungry = self.routes[route].hungry_since.is_some();
         if let Some(reason) = self.must_close(conn, now) {
             self.close(conn, reason, None, now);
             return self.fill(now);
@@ -103,7 +105,6 @@ impl Scheduler {
             && let Some(waiter) = self.next_waiter(route, now)
         {
             self.watch_hunger(route, now);
-            let was_hungry = self.routes[route].hungry_since.is_some();
             self.grant(waiter, conn, now);
             if was_hungry != self.routes[route].hungry_since.is_some() {
                 // It may want more now, or somebody else's claim may be the strongest.

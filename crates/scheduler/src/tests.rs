@@ -325,6 +325,26 @@ fn deadlines_are_kept_and_an_expired_waiter_is_granted_nothing() {
 }
 
 #[test]
+fn waiters_expired_by_a_release_do_not_hide_that_others_want_a_connection() {
+    let mut scheduler = scheduler(3);
+    let route = scheduler.add_route(plain(), None, at(0));
+    let conn = open_one(&mut scheduler, route, at(0));
+    let hasty = Request { state: StateKey(0), home: Home(0), deadline: at(1) };
+    queued(scheduler.attach(route, hasty, at(0)));
+    assert!(matches!(decisions(&mut scheduler)[..], [Decision::Open { .. }]));
+    let tickets: Vec<_> = (0..3).map(|_| queued(ask(&mut scheduler, route, at(0)))).collect();
+    assert_eq!(decisions(&mut scheduler), [], "leases are short as far as is known");
+    // Now it is known that they are not. The clock has not been heard yet.
+    keep(&mut scheduler, conn, at(1));
+    let decided = decisions(&mut scheduler);
+    let granted = Decision::Grant { ticket: tickets[0], conn };
+    assert!(
+        matches!(decided[..], [Decision::Expire { .. }, grant, Decision::Open { .. }] if grant == granted),
+        "{decided:?}"
+    );
+}
+
+#[test]
 fn full_queues_refuse() {
     let mut scheduler = Scheduler::new(Limits { max_waiters: 2, ..limits(1) }, forever(), 1, at(0));
     let narrow = scheduler.add_route(RouteLimits { max_waiters: Some(1), ..plain() }, None, at(0));

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pool::{
-    CloseReason, ConnId, ConnectError, ConnectFailure, Connector, Observer, Pool, RouteId, RouteLimits, Settings,
-    StateKey,
+    CloseReason, ConnId, ConnectError, ConnectFailure, Connector, Observer, Pool, Realm, RouteId, RouteLimits,
+    Settings, StateKey,
 };
 use tokio::time::{Instant, sleep};
 
@@ -46,6 +46,7 @@ pub(crate) struct Refused;
 pub(crate) struct Server {
     /// How the next connects go; when it is empty, `connect_time` holds.
     pub(crate) connects: Mutex<VecDeque<Play>>,
+    pub(crate) rekeys: Mutex<VecDeque<Play>>,
     pub(crate) validations: Mutex<VecDeque<Play>>,
     pub(crate) closes: Mutex<VecDeque<Play>>,
     pub(crate) connect_time: Mutex<Duration>,
@@ -68,6 +69,8 @@ pub(crate) struct Server {
 pub(crate) enum Event {
     Opened,
     OpenFailed(ConnectFailure),
+    Moved(Duration),
+    MoveFailed(ConnectFailure),
     Closed { reason: CloseReason, age: Duration, uses: u64, at: Instant },
     Leased(Duration),
     Returned(Duration),
@@ -90,6 +93,10 @@ impl Server {
         self.connects.lock().unwrap().extend(plays);
     }
 
+    pub(crate) fn play_rekeys(&self, plays: impl IntoIterator<Item = Play>) {
+        self.rekeys.lock().unwrap().extend(plays);
+    }
+
     pub(crate) fn play_validations(&self, plays: impl IntoIterator<Item = Play>) {
         self.validations.lock().unwrap().extend(plays);
     }
@@ -110,6 +117,10 @@ impl Server {
         self.events.lock().unwrap().iter().filter(|event| wanted(event)).count()
     }
 
+    pub(crate) fn moved(&self) -> usize {
+        self.count(|event| matches!(event, Event::Moved(_)))
+    }
+
     pub(crate) fn closed_for(&self, wanted: CloseReason) -> usize {
         self.count(|event| matches!(event, Event::Closed { reason, .. } if *reason == wanted))
     }
@@ -127,6 +138,8 @@ impl Server {
 /// One socket. It counts itself.
 pub(crate) struct Socket {
     pub(crate) serial: u64,
+    /// Whom the server takes it for.
+    pub(crate) user: &'static str,
     pub(crate) clean: bool,
     pub(crate) judge_panics: bool,
     pub(crate) state: StateKey,
@@ -155,6 +168,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+/// Connections can be re-keyed among the users whose names are alike behind an `@`.
 impl Connector for Dialer {
     type Connection = Socket;
     type Route = &'static str;
@@ -174,12 +188,26 @@ impl Connector for Dialer {
         server.live_max.fetch_max(live, SeqCst);
         Ok(Socket {
             serial: server.next.fetch_add(1, SeqCst),
+            user: **route,
             clean: true,
             judge_panics: false,
             state: StateKey::default(),
             busy: AtomicBool::new(false),
             server: Arc::clone(server),
         })
+    }
+
+    fn realm(&self, route: &&'static str) -> Option<Realm> {
+        route.split_once('@').map(|(_, realm)| Realm(realm.parse().unwrap()))
+    }
+
+    async fn rekey(&self, socket: &mut Socket, to: &Arc<&'static str>) -> Result<(), ConnectError<Refused>> {
+        // From here on nobody can tell whose it is, until it has come through.
+        socket.user = "nobody";
+        let play = self.0.rekeys.lock().unwrap().pop_front();
+        play.unwrap_or(Play::After(Duration::ZERO)).run().await?;
+        (socket.user, socket.state) = (**to, StateKey::default());
+        Ok(())
     }
 
     fn is_reusable(&self, socket: &mut Socket) -> bool {
@@ -213,6 +241,14 @@ impl Observer for Watch {
     }
     fn on_open_failed(&self, _: RouteId, failure: ConnectFailure, _: &dyn Error) {
         self.0.tell(Event::OpenFailed(failure));
+    }
+    fn on_move(&self, from: RouteId, to: RouteId, _: ConnId, took: Duration) {
+        assert_ne!(from, to);
+        self.0.tell(Event::Moved(took));
+    }
+    fn on_move_failed(&self, from: RouteId, to: RouteId, failure: ConnectFailure, _: &dyn Error) {
+        assert_ne!(from, to);
+        self.0.tell(Event::MoveFailed(failure));
     }
     fn on_close(&self, _: RouteId, _: ConnId, reason: CloseReason, age: Duration, uses: u64) {
         self.0.tell(Event::Closed { reason, age, uses, at: Instant::now() });

@@ -56,6 +56,38 @@ async fn a_connection_in_the_wanted_state_is_preferred() {
     }
 }
 
+/// The wanted state decides before `reuse` does, which decides among the rest and when nothing is in that state.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_state_leaves_the_choice_to_reuse() {
+    for (reuse, first) in [(Reuse::MostRecent, 2), (Reuse::LeastRecent, 0)] {
+        let server = Server::new();
+        let (pool, route) = pool(&server, Settings { reuse, ..plain(4) });
+        assert_eq!(pool.warm(route, 3).await, 3);
+        // Serial n in state n, returned in this order.
+        let mut leases = Vec::new();
+        for _ in 0..3 {
+            leases.push(pool.checkout(route, Checkout::new()).await.unwrap());
+        }
+        leases.sort_by_key(|lease| lease.serial);
+        for mut lease in leases {
+            lease.state = StateKey(lease.serial);
+            drop(lease);
+            sleep(Duration::from_millis(1)).await;
+        }
+        let serial = async |state| pool.checkout(route, Checkout::new().state(StateKey(state))).await.unwrap().serial;
+        assert_eq!(serial(99).await, first, "nothing is in that state: {reuse:?}");
+        sleep(Duration::from_millis(1)).await;
+        for state in [1, 0, 2, 1] {
+            assert_eq!(serial(state).await, state, "{reuse:?}");
+            sleep(Duration::from_millis(1)).await;
+        }
+        // Used in the order 0, 2, 1 since.
+        let next = if reuse == Reuse::MostRecent { 1 } else { 0 };
+        assert_eq!(serial(99).await, next, "{reuse:?}");
+        at_rest(&server, &pool).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn reuse_is_a_setting_that_can_change_while_running() {
     let server = Server::new();

@@ -9,5 +9,6 @@ mod faults;
 mod lend;
 mod lifecycle;
 mod recycle;
+mod rekey;
 mod storm;
 mod tests_of_connections;

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::task::Poll;
 use std::time::Duration;
 
-use pool::{Checkout, ConnectFailure, Lease, Settings, StateKey};
+use pool::{Checkout, ConnectFailure, Lease, Pool, Settings, StateKey};
 use tokio::task::{JoinSet, yield_now};
 
-use crate::fake::{Dialer, Play, Server, at_rest, equal, plain, pool};
+use crate::fake::{Dialer, Play, Server, Watch, at_rest, equal, plain, pool};
 
 /// A small generator, so that a failure can be run again by its seed.
 struct Dice(u64);
@@ -53,6 +53,10 @@ async fn work(mut lease: Lease<Dialer>, dice: &mut Dice) {
 }
 
 async fn storm(seed: u64, settings: Settings) {
+    storm_on(seed, settings, ["app", "b", "c"]).await;
+}
+
+async fn storm_on(seed: u64, settings: Settings, users: [&'static str; 3]) -> Arc<Server> {
     let budget = settings.budget as usize;
     let server = Server::new();
     let mut dice = Dice(seed);
@@ -69,8 +73,15 @@ async fn storm(seed: u64, settings: Settings) {
         _ => Play::After(Duration::ZERO),
     }));
     server.play_closes((0..50).map(|_| if dice.roll(4) == 0 { Play::Panic } else { Play::After(Duration::ZERO) }));
-    let (pool, first) = pool(&server, settings);
-    let routes = [first, pool.add_route("b", equal()), pool.add_route("c", equal())];
+    server.play_rekeys((0..400).map(|_| match dice.roll(12) {
+        0 => Play::Refuse(ConnectFailure::Unavailable),
+        1 => Play::Panic,
+        2 => Play::After(Duration::from_millis(1)),
+        _ => Play::After(Duration::ZERO),
+    }));
+    let pool = Pool::new(Dialer(Arc::clone(&server)), settings, Watch(Arc::clone(&server)));
+    let routes = users.map(|user| pool.add_route(user, equal()));
+    let first = routes[0];
     let mut tasks = JoinSet::new();
     for task in 0..64 {
         let pool = pool.clone();
@@ -78,14 +89,17 @@ async fn storm(seed: u64, settings: Settings) {
         tasks.spawn(async move {
             let mut served = 0_u32;
             for _ in 0..200 {
-                let route = routes[dice.roll(3) as usize];
+                let who = dice.roll(3) as usize;
+                let (route, user) = (routes[who], users[who]);
                 let checkout = Checkout::new().within(Duration::from_secs(30)).state(StateKey(dice.roll(3)));
                 let pending = pool.start_checkout(route, checkout);
                 let lease =
                     if dice.roll(3) == 0 { Some(pending.await) } else { for_polls(dice.roll(4), pending).await };
                 if let Some(lease) = lease {
                     served += 1;
-                    work(lease.unwrap(), &mut dice).await;
+                    let lease = lease.unwrap();
+                    assert_eq!(lease.user, user, "somebody else's login");
+                    work(lease, &mut dice).await;
                 }
             }
             served
@@ -103,6 +117,7 @@ async fn storm(seed: u64, settings: Settings) {
     drop(leases);
     at_rest(&server, &pool).await;
     assert_eq!(Arc::strong_count(&server), 3 + server.live(), "no task is left over");
+    server
 }
 
 fn quick(budget: u32) -> Settings {
@@ -113,6 +128,15 @@ fn quick(budget: u32) -> Settings {
 async fn a_storm_of_dropped_checkouts_loses_nothing() {
     for seed in 1..=3 {
         storm(seed, quick(4)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_storm_of_connections_that_change_hands_mixes_up_nobody() {
+    for seed in 21..=23 {
+        let settings = Settings { reclaim_after: Duration::ZERO, retention_connects: 0, ..quick(4) };
+        let server = storm_on(seed, settings, ["ada@0", "bob@0", "cyd@1"]).await;
+        assert!(server.moved() > 0, "seed {seed}");
     }
 }
 
