@@ -163,7 +163,7 @@ pub fn http_get(port: u16, path: &str) -> Result<(u16, String)> {
 /// The binary of a cargo profile's folder (`debug`, `release`), in the target folder we were built in ourselves.
 #[must_use]
 pub fn binary(profile: &str) -> PathBuf {
-    crate::postgres::target_dir().join(profile).join("evenkeel")
+    crate::template::target_dir().join(profile).join("evenkeel")
 }
 
 fn unchunk(mut body: &str) -> String {

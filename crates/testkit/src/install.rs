@@ -152,11 +152,11 @@ impl Install {
 }
 
 /// A command that inherits neither our locale nor anybody's connection settings.
-fn clean(program: &str) -> Command {
+pub(crate) fn clean(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env("LC_ALL", "C.UTF-8").current_dir("/");
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("PG")) {
+        if name.to_str().is_some_and(|name| name.starts_with("PG") || name.starts_with("MYSQL")) {
             command.env_remove(name);
         }
     }
@@ -172,7 +172,7 @@ pub fn is_root() -> bool {
 const ACCOUNT: &str = "postgres";
 const VERSIONS_DIR: &str = "/usr/lib/postgresql";
 const PEERS_ROOT: &str = "/var/lib/evenkeel-peers";
-const HINT: &str = "run `cargo xtask setup`";
+pub(crate) const HINT: &str = "run `cargo xtask setup`";
 
 #[cfg(test)]
 mod tests {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_of_libpq_does_not_leak_into_commands() {
+    fn the_environment_of_clients_does_not_leak_into_commands() {
         // Nothing sets variables here: changing our own environment is not safe with threads.
         let command = clean("env");
         assert!(command.get_envs().all(|(name, value)| value.is_none() || name == "LC_ALL"));

@@ -2,7 +2,7 @@
 //!
 //! What it deliberately does not know: any crate of the product. It starts programs, speaks to them from outside, and
 //! breaks what lies between them, so it can never agree with a mistake of ours. Its main types are [`Postgres`],
-//! [`PgBouncer`], [`Evenkeel`], [`Cut`] and [`Wire`]; integration tests and `xtask` call it.
+//! [`mysql::Server`], [`PgBouncer`], [`Evenkeel`], [`Cut`] and [`Wire`]; integration tests and `xtask` call it.
 //!
 //! ```no_run
 //! use testkit::{Login, Options, Postgres};
@@ -16,20 +16,25 @@
 //! owns it, with the test that panics, and with the process that is killed (see [`process`]).
 
 pub mod bouncer;
+pub mod cache;
+mod channel;
 pub mod cut;
 pub mod evenkeel;
 pub mod install;
+pub mod mysql;
 pub mod pgbench;
 mod poll;
 mod port;
 pub mod postgres;
 pub mod process;
+mod template;
 pub mod wire;
 
 pub use bouncer::PgBouncer;
 pub use cut::Cut;
 pub use evenkeel::Evenkeel;
 pub use install::Install;
+pub use mysql::MyWire;
 pub use pgbench::Pgbench;
 pub use poll::poll_until;
 pub use port::Port;

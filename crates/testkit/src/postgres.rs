@@ -1,19 +1,16 @@
 //! A real PostgreSQL server, or a primary with streaming replicas, for as long as a value lives.
 
-mod template;
-
-pub(crate) use template::target_dir;
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Ending, run};
+use crate::process::{Ending, run, signal_to};
+use crate::template::{self, DATA};
 use crate::{Install, Port, Process, Wire, poll_until};
 
 /// How a user proves who it is.
@@ -115,7 +112,8 @@ impl Postgres {
     pub fn start(options: Options) -> Result<Self> {
         let install = options.install.clone().map_or_else(Install::from_env, Ok)?;
         let folder = install.folder("postgres")?;
-        template::copy(&install, &folder.path().join(DATA))?;
+        let name = format!("postgres-{}", install.version());
+        template::copy(&name, &folder.path().join(DATA), || initialise(&install))?;
         fs::write(folder.path().join(DATA).join("pg_hba.conf"), access_rules(&options))?;
         let mut server = Self { process: None, install, options, port: Port::reserve()?, folder };
         server.restart()?;
@@ -349,6 +347,16 @@ impl Postgres {
     }
 }
 
+/// The data folder that templates are made of.
+fn initialise(install: &Install) -> Result<TempDir> {
+    let folder = install.folder("initdb")?;
+    run(install
+        .command("initdb")
+        .args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username", SUPERUSER, "-D"])
+        .arg(folder.path().join(DATA)))?;
+    Ok(folder)
+}
+
 /// `pg_hba.conf`: the superuser is trusted, everybody else asked as they were declared.
 fn access_rules(options: &Options) -> String {
     let mut rules = format!(
@@ -368,11 +376,6 @@ fn access_rules(options: &Options) -> String {
     rules
 }
 
-fn signal_to(id: u32, signal: Signal) -> Result<()> {
-    let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("no such process id")?;
-    kill_process(pid, signal).with_context(|| format!("signal to process {id}"))
-}
-
 fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -384,7 +387,6 @@ fn literal(text: &str) -> String {
 /// Every cluster's first user; trusted from this machine.
 pub const SUPERUSER: &str = "postgres";
 
-const DATA: &str = "data";
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 

@@ -187,6 +187,12 @@ pub fn cpu_time(id: u32) -> Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
+/// Sends a signal to a process that is not ours to wait for, such as a server's child.
+pub(crate) fn signal_to(id: u32, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("no such process id")?;
+    kill_process(pid, signal).with_context(|| format!("signal to process {id}"))
+}
+
 /// Raises our limit of open files, which children inherit, as far as allowed: thousands of clients need it.
 pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);

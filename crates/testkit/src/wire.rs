@@ -2,14 +2,13 @@
 //!
 //! Every wait has a deadline ([`Wire::set_timeout`]), so a silent server fails a test instead of hanging it.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+
+use crate::channel::Channel;
 
 /// One message from the server: a type byte and what follows the length.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,18 +58,8 @@ pub type Row = Vec<Option<String>>;
 /// A connection to a PostgreSQL server, or to something that claims to be one.
 #[derive(Debug)]
 pub struct Wire {
-    stream: Stream,
-    /// Bytes read and not yet taken, from `taken` on.
-    input: Vec<u8>,
-    taken: usize,
+    channel: Channel,
     backend: Option<(u32, Vec<u8>)>,
-    address: String,
-}
-
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 impl Wire {
@@ -79,16 +68,7 @@ impl Wire {
     /// # Errors
     /// When nobody listens there.
     pub fn connect(address: &str) -> Result<Self> {
-        let stream = if address.starts_with('/') {
-            Stream::Unix(UnixStream::connect(address).with_context(|| format!("connect to {address}"))?)
-        } else {
-            let stream = TcpStream::connect(address).with_context(|| format!("connect to {address}"))?;
-            stream.set_nodelay(true)?;
-            Stream::Tcp(stream)
-        };
-        let wire = Self { stream, input: Vec::new(), taken: 0, backend: None, address: address.to_owned() };
-        wire.set_timeout(TIMEOUT)?;
-        Ok(wire)
+        Ok(Self { channel: Channel::connect(address)?, backend: None })
     }
 
     /// Connects and logs in, with whatever the server asks for: nothing, a clear-text password, md5 or SCRAM-SHA-256.
@@ -162,11 +142,7 @@ impl Wire {
     /// # Errors
     /// When the connection is gone, or the other side does not read for the timeout.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => stream.write_all(bytes),
-            Stream::Unix(stream) => stream.write_all(bytes),
-        }
-        .context("send")
+        self.channel.send(bytes)
     }
 
     /// Sends one message: a type byte, the length, the body.
@@ -255,16 +231,7 @@ impl Wire {
     /// # Errors
     /// When the connection closes or the timeout passes first.
     pub fn take(&mut self, count: usize) -> Result<Vec<u8>> {
-        while self.input.len() - self.taken < count {
-            self.fill()?;
-        }
-        let bytes = self.input[self.taken..self.taken + count].to_vec();
-        self.taken += count;
-        if self.taken == self.input.len() {
-            self.input.clear();
-            self.taken = 0;
-        }
-        Ok(bytes)
+        self.channel.take(count)
     }
 
     /// Waits until the other side has closed, and returns what it said before.
@@ -272,11 +239,7 @@ impl Wire {
     /// # Errors
     /// When it is still open after the timeout.
     pub fn read_to_close(&mut self) -> Result<Vec<u8>> {
-        while self.receive()? > 0 {}
-        let rest = self.input.split_off(self.taken);
-        self.input.clear();
-        self.taken = 0;
-        Ok(rest)
+        self.channel.read_to_close()
     }
 
     /// Asks, on a connection of its own, to cancel what this one is running.
@@ -288,7 +251,7 @@ impl Wire {
         let mut body = CANCEL_REQUEST.to_be_bytes().to_vec();
         body.extend(id.to_be_bytes());
         body.extend(secret);
-        let mut other = Self::connect(&self.address)?;
+        let mut other = Self::connect(self.channel.address())?;
         other.send(&with_length(&body)?)?;
         // The server closes without an answer once it has acted.
         other.read_to_close().map(drop)
@@ -307,11 +270,7 @@ impl Wire {
     /// # Errors
     /// When the connection is gone.
     pub fn close_write(&self) -> Result<()> {
-        match &self.stream {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write)?,
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Write)?,
-        }
-        Ok(())
+        self.channel.close_write()
     }
 
     /// Bounds every single read and write from now on; 30 s at first.
@@ -319,17 +278,7 @@ impl Wire {
     /// # Errors
     /// When `limit` is zero.
     pub fn set_timeout(&self, limit: Duration) -> Result<()> {
-        match &self.stream {
-            Stream::Tcp(stream) => {
-                stream.set_read_timeout(Some(limit))?;
-                stream.set_write_timeout(Some(limit))?;
-            }
-            Stream::Unix(stream) => {
-                stream.set_read_timeout(Some(limit))?;
-                stream.set_write_timeout(Some(limit))?;
-            }
-        }
-        Ok(())
+        self.channel.set_timeout(limit)
     }
 
     /// The process id the server gave at login (a pooler invents one).
@@ -344,28 +293,6 @@ impl Wire {
             return Err(server_error(&message).into());
         }
         Ok(message)
-    }
-
-    fn fill(&mut self) -> Result<()> {
-        ensure!(self.receive()? > 0, "the other side closed the connection");
-        Ok(())
-    }
-
-    fn receive(&mut self) -> Result<usize> {
-        let mut chunk = [0; 8192];
-        let read = match &mut self.stream {
-            Stream::Tcp(stream) => stream.read(&mut chunk),
-            Stream::Unix(stream) => stream.read(&mut chunk),
-        };
-        let count = match read {
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => bail!("no answer within the timeout"),
-            // A reset is how a close looks when we had sent something that was not read.
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
-            Err(error) => return Err(error).context("receive"),
-        };
-        self.input.extend_from_slice(&chunk[..count]);
-        Ok(count)
     }
 }
 
@@ -433,7 +360,6 @@ fn row(body: &[u8]) -> Result<Row> {
 
 /// Table, attribute, type, type length, type modifier and format of a column in a RowDescription.
 const COLUMN_FACTS_LEN: usize = 18;
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// A bound for what tests read, far above what they send.
 const MESSAGE_LEN_MAX: usize = 1 << 28;
 

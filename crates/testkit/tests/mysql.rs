@@ -1,0 +1,134 @@
+//! MariaDB, MySQL and what speaks to them: what other tests rely on, checked once here, without any pooler.
+
+use std::time::Duration;
+
+use testkit::mysql::{Answer, Kind, Login, Options, Server, ServerError, for_each_server};
+use testkit::{MyWire, Result, poll_until};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn code(error: &anyhow::Error) -> u16 {
+    error.downcast_ref::<ServerError>().map_or(0, |error| error.code)
+}
+
+#[test]
+fn a_server_has_the_users_databases_and_settings_asked_for() -> Result<()> {
+    let options = Options::new().user("app", "se'cret", Login::Usual).database("shop").max_connections(17);
+    for_each_server(&options, |server| {
+        assert!(server.sql("select version()")?.starts_with(server.install().version()));
+        assert_eq!(server.sql("select @@max_connections; select 'a', null")?, "17\na\tNULL");
+        server.sql("create table shop.t (n int); insert into shop.t values (7)")?;
+        // MySQL wants the whole password of the first, encrypted, and remembers it for the others.
+        let socket = server.socket().display().to_string();
+        for address in [server.address(), server.address(), socket] {
+            let mut wire = MyWire::log_in(&address, "app", "se'cret", Some("shop"))?;
+            assert_eq!(wire.value("select n from t")?, "7");
+            assert_eq!(code(&wire.query("select * from mysql.user").unwrap_err()), 1142);
+            wire.quit()?;
+        }
+        assert_eq!(code(&MyWire::log_in(&server.address(), "app", "wrong", None).unwrap_err()), 1045);
+        assert!(server.sql("select nonsense").unwrap_err().to_string().contains("1054"));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stopped_or_killed_server_starts_again_with_its_data() -> Result<()> {
+    for_each_server(&Options::new().database("shop"), |server| {
+        server.sql("create table shop.kept as select 42 as n")?;
+        let before = server.superuser(None)?.greeting().map(|greeting| greeting.connection_id);
+        assert!(before.is_some());
+        server.stop()?;
+        assert!(MyWire::connect(&server.address()).is_err(), "still listening");
+        server.restart()?;
+        server.kill();
+        server.restart()?;
+        assert_eq!(server.sql("select n from shop.kept")?, "42");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_paused_server_is_silent_and_a_resumed_one_answers() -> Result<()> {
+    for_each_server(&Options::new(), |server| {
+        let mut wire = server.superuser(None)?;
+        server.pause()?;
+        wire.send_query("select 1")?;
+        wire.set_timeout(Duration::from_millis(200))?;
+        assert!(wire.read().is_err(), "a frozen server answered");
+        wire.set_timeout(SOON)?;
+        server.resume()?;
+        assert!(matches!(wire.read_answer()?, Answer::Rows(table) if table.rows.len() == 1));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_replica_follows_and_can_be_promoted() -> Result<()> {
+    let options = Options::new().user("app", "pw", Login::Usual).database("shop");
+    for_each_server(&options, |primary| {
+        let replica = primary.start_replica()?;
+        primary.sql("create table shop.t as select 7 as n")?;
+        replica.wait_caught_up(primary)?;
+        assert_eq!(replica.sql("select n, @@read_only from shop.t")?, "7\t1");
+        let mut app = MyWire::log_in(&replica.socket().display().to_string(), "app", "pw", Some("shop"))?;
+        assert_eq!(code(&app.query("insert into t values (8)").unwrap_err()), 1290);
+        replica.promote()?;
+        app.query("insert into t values (8)")?;
+        Ok(())
+    })
+}
+
+#[test]
+fn every_login_lets_its_user_in() -> Result<()> {
+    let mariadb = Options::new().user("n", "pw", Login::Native).user("e", "pw", Login::Ed25519);
+    let server = Server::start(Kind::MariaDb, mariadb.user("root2", "", Login::UnixSocket))?;
+    let question = "select user, plugin from mysql.user where host = '%' order by user";
+    assert_eq!(server.sql(question)?, "e\ted25519\nn\tmysql_native_password\nroot2\tunix_socket");
+    MyWire::log_in(&server.address(), "n", "pw", None)?;
+    let strange = MyWire::log_in(&server.address(), "e", "pw", None).unwrap_err();
+    assert!(format!("{strange:#}").contains("ed25519"), "{strange:#}");
+    Ok(())
+}
+
+#[test]
+fn the_processlist_shows_who_is_there() -> Result<()> {
+    let options = Options::new().user("app", "pw", Login::Usual).database("shop");
+    for_each_server(&options, |server| {
+        let mut wire = MyWire::log_in(&server.socket().display().to_string(), "app", "pw", Some("shop"))?;
+        let id: u64 = wire.value("select connection_id()")?.parse()?;
+        assert_eq!(wire.greeting().map(|greeting| u64::from(greeting.connection_id)), Some(id));
+        wire.send_query("select sleep(3600)")?;
+        poll_until(SOON, "the sleep", || {
+            let sessions = server.processlist()?;
+            let asleep = sessions.iter().any(|session| {
+                session.id == id
+                    && session.user == "app"
+                    && session.database.as_deref() == Some("shop")
+                    && session.info.as_deref() == Some("select sleep(3600)")
+            });
+            Ok(asleep.then_some(()))
+        })?;
+        server.sql(&format!("kill query {id}"))?;
+        assert!(wire.read_answer().is_ok() || wire.query("select 1").is_ok());
+        Ok(())
+    })
+}
+
+#[test]
+fn the_raw_client_reads_several_results_and_prepares() -> Result<()> {
+    for_each_server(&Options::new(), |server| {
+        let mut wire = server.superuser(Some("mysql"))?;
+        let answers = wire.answers("do 1; select 1 as a, null as b; begin")?;
+        let [Answer::Done(_), Answer::Rows(table), Answer::Done(begun)] = answers.as_slice() else {
+            panic!("{answers:?}");
+        };
+        assert_eq!(table.columns, ["a", "b"]);
+        assert_eq!(table.rows, [[Some("1".to_owned()), None]]);
+        assert_eq!(begun.status & 1, 1, "in a transaction");
+        let (_, parameters, columns) = wire.prepare("select ? + 1, 2")?;
+        assert_eq!((parameters, columns), (1, 2));
+
+        Ok(())
+    })
+}
