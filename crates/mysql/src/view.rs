@@ -11,7 +11,7 @@ mod prepare;
 mod row;
 
 pub use changes::{Change, SessionChanges};
-pub use column::{ColumnCount, ColumnDefinition};
+pub use column::{ColumnCount, ColumnDefinition, DefaultValue};
 pub use ok::{EofPacket, ErrPacket, OkPacket, Progress};
 pub use prepare::PrepareOk;
 pub use row::TextRow;
@@ -75,4 +75,4 @@ pub fn local_infile_request(payload: &[u8]) -> Result<&[u8], ProtocolError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use crate::{
     Capabilities, Status,
     command::{Command, Query},
     lenenc, packet,
-    view::{self, ColumnDefinition, EofPacket, OkPacket, PrepareOk},
+    view::{self, ColumnDefinition, DefaultValue, EofPacket, OkPacket, PrepareOk},
 };
 
 /// An OK packet.
@@ -99,8 +99,10 @@ pub fn column_definition(
         out.push(column.column_type);
         out.extend_from_slice(&column.flags.to_le_bytes());
         out.extend_from_slice(&[column.decimals, 0, 0]);
-        if let Some(default) = column.default {
-            lenenc::write_bytes(out, default);
+        match column.default {
+            DefaultValue::Unsaid => {}
+            DefaultValue::Null => out.push(lenenc::NULL),
+            DefaultValue::Text(text) => lenenc::write_bytes(out, text),
         }
     });
 }

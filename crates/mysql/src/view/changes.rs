@@ -49,14 +49,13 @@ impl Change<'_> {
         let (kind, texts): (u8, &[&[u8]]) = match self {
             Self::SystemVariable { name, value } => (kind::SYSTEM_VARIABLES, &[name, value]),
             Self::Schema(name) => (kind::SCHEMA, &[name]),
-            Self::StateChanged(changed) => (kind::STATE_CHANGE, &[if *changed { b"1" } else { b"0" }]),
+            Self::StateChanged(changed) => {
+                return write_raw(out, kind::STATE_CHANGE, if *changed { b"1" } else { b"0" });
+            }
             Self::Gtid(text) => return write_gtid(out, text),
             Self::Characteristics(text) => (kind::TRANSACTION_CHARACTERISTICS, &[text]),
             Self::TransactionState(text) => (kind::TRANSACTION_STATE, &[text]),
-            Self::Unknown { kind, data } => {
-                out.push(*kind);
-                return lenenc::write_bytes(out, data);
-            }
+            Self::Unknown { kind, data } => return write_raw(out, *kind, data),
         };
         out.push(kind);
         lenenc::write(out, texts.iter().map(|text| encoded_len(text)).sum());
@@ -64,6 +63,12 @@ impl Change<'_> {
             lenenc::write_bytes(out, text);
         }
     }
+}
+
+/// An entry whose content has no further structure.
+fn write_raw(out: &mut Vec<u8>, kind: u8, data: &[u8]) {
+    out.push(kind);
+    lenenc::write_bytes(out, data);
 }
 
 /// The only entry with a byte before its string: the text's encoding, of which there is one (0, plain text).
@@ -126,7 +131,7 @@ impl<'a> SessionChanges<'a> {
                 return self.variable();
             }
             kind::SCHEMA => Change::Schema(entry.lenenc_bytes()?),
-            kind::STATE_CHANGE => Change::StateChanged(entry.lenenc_bytes()? == b"1"),
+            kind::STATE_CHANGE => Change::StateChanged(data == b"1"),
             kind::GTIDS => {
                 let _encoding = entry.u8()?;
                 Change::Gtid(entry.lenenc_bytes()?)

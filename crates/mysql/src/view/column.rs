@@ -1,6 +1,6 @@
 //! The packets before a result's rows.
 
-use crate::{Capabilities, ProtocolError, cursor::Cursor, error::malformed};
+use crate::{Capabilities, ProtocolError, cursor::Cursor, error::malformed, lenenc};
 
 /// The first packet of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,20 @@ pub struct ColumnDefinition<'a> {
     pub flags: u16,
     /// Digits behind the decimal point to show.
     pub decimals: u8,
-    /// The default value; only in answers to `COM_FIELD_LIST`.
-    pub default: Option<&'a [u8]>,
+    /// The default value.
+    pub default: DefaultValue<'a>,
+}
+
+/// A column's default value, which only answers to `COM_FIELD_LIST` hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DefaultValue<'a> {
+    /// The definition is not of that sort.
+    #[default]
+    Unsaid,
+    /// NULL, or none.
+    Null,
+    /// This text.
+    Text(&'a [u8]),
 }
 
 impl<'a> ColumnDefinition<'a> {
@@ -83,7 +95,11 @@ impl<'a> ColumnDefinition<'a> {
         let mut fixed = Cursor::new(cursor.lenenc_bytes()?);
         let (charset, length, column_type) = (fixed.u16()?, fixed.u32()?, fixed.u8()?);
         let (flags, decimals) = (fixed.u16()?, fixed.u8()?);
-        let default = cursor.lenenc_bytes();
+        let default = match cursor.rest().first() {
+            None => DefaultValue::Unsaid,
+            Some(&lenenc::NULL) => DefaultValue::Null,
+            Some(_) => DefaultValue::Text(cursor.lenenc_bytes()?),
+        };
         Some(Self {
             catalog,
             schema,

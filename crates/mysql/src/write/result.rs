@@ -3,7 +3,7 @@
 use super::{column_count, column_definition, definitions_end, result_end, text_row};
 use crate::{
     Capabilities, Status,
-    view::{ColumnDefinition, EofPacket, OkPacket},
+    view::{ColumnDefinition, DefaultValue, EofPacket, OkPacket},
 };
 
 /// `utf8mb4_general_ci`: known to both servers and to every client.
@@ -50,7 +50,7 @@ impl Column<'_> {
             column_type,
             flags: 0,
             decimals: 0,
-            default: None,
+            default: DefaultValue::Unsaid,
         }
     }
 }
