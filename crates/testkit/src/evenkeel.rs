@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::Ending;
-use crate::{Port, Process, Wire};
+use crate::{MyWire, Port, Process, Wire};
 
 /// A running Evenkeel, with its configuration in a temporary folder and free ports of 127.0.0.1.
 #[derive(Debug)]
@@ -22,10 +22,23 @@ pub struct Evenkeel {
     folder: TempDir,
 }
 
+/// Which protocols clients may speak to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// PostgreSQL's.
+    Postgres,
+    /// MySQL's.
+    MySql,
+    /// Both, on two ports.
+    Both,
+}
+
 /// The ports reserved for one Evenkeel, to be written into its configuration.
 #[derive(Debug)]
 pub struct Ports {
+    speaks: Speaks,
     postgres: Port,
+    mysql: Port,
     http: Port,
 }
 
@@ -34,6 +47,12 @@ impl Ports {
     #[must_use]
     pub fn postgres(&self) -> u16 {
         self.postgres.number()
+    }
+
+    /// For clients that speak MySQL (`[listen] mysql`).
+    #[must_use]
+    pub fn mysql(&self) -> u16 {
+        self.mysql.number()
     }
 
     /// For metrics and health (`[listen] http`).
@@ -45,17 +64,41 @@ impl Ports {
     /// The `[listen]` section that uses them.
     #[must_use]
     pub fn listen_section(&self) -> String {
-        format!("[listen]\npostgres = [\"127.0.0.1:{}\"]\nhttp = \"127.0.0.1:{}\"\n", self.postgres(), self.http())
+        let mut section = format!("[listen]\nhttp = \"127.0.0.1:{}\"\n", self.http());
+        if self.speaks != Speaks::MySql {
+            section.push_str(&format!("postgres = [\"127.0.0.1:{}\"]\n", self.postgres()));
+        }
+        if self.speaks != Speaks::Postgres {
+            section.push_str(&format!("mysql = [\"127.0.0.1:{}\"]\n", self.mysql()));
+        }
+        section
+    }
+
+    /// Whether it says it is ready, and listens where it was told to.
+    fn are_ready(&self) -> bool {
+        http_get(self.http(), "/readyz").is_ok_and(|(status, _)| status == 200)
+            && (self.speaks == Speaks::MySql || is_listening(self.postgres()))
+            && (self.speaks == Speaks::Postgres || is_listening(self.mysql()))
     }
 }
 
 impl Evenkeel {
-    /// Starts `binary` with a configuration: the `[listen]` section is added, `config` is everything else.
+    /// Starts `binary` for clients that speak PostgreSQL, with a configuration: the `[listen]` section is added, `config` is
+    /// everything else.
     ///
     /// # Errors
     /// When it does not become ready; the message carries the end of its log.
     pub fn start(binary: &Path, config: &str) -> Result<Self> {
-        let ports = Ports { postgres: Port::reserve()?, http: Port::reserve()? };
+        Self::start_for(Speaks::Postgres, binary, config)
+    }
+
+    /// As [`Evenkeel::start`], for clients that speak these protocols. Keys before the first section of `config` belong to
+    /// `[listen]`.
+    ///
+    /// # Errors
+    /// As [`Evenkeel::start`].
+    pub fn start_for(speaks: Speaks, binary: &Path, config: &str) -> Result<Self> {
+        let ports = Ports { speaks, postgres: Port::reserve()?, mysql: Port::reserve()?, http: Port::reserve()? };
         let folder = tempfile::Builder::new().prefix("evenkeel-run-").tempdir()?;
         let file = folder.path().join("evenkeel.toml");
         fs::write(&file, format!("{}\n{config}", ports.listen_section()))?;
@@ -63,8 +106,7 @@ impl Evenkeel {
         command.args(["serve", "--config"]).arg(&file);
         let mut process =
             Process::start("evenkeel", &command, &folder.path().join("log"), Ending::Kill, Some(folder.path()))?;
-        let http = ports.http();
-        process.wait_ready(START_LIMIT, || http_get(http, "/readyz").is_ok_and(|(status, _)| status == 200))?;
+        process.wait_ready(START_LIMIT, || ports.are_ready())?;
         Ok(Self { process, ports, folder })
     }
 
@@ -119,6 +161,26 @@ impl Evenkeel {
         format!("127.0.0.1:{}", self.ports.postgres())
     }
 
+    /// Logs a raw client in that speaks MySQL.
+    ///
+    /// # Errors
+    /// When refused, as a [`crate::mysql::ServerError`].
+    pub fn mysql_client(&self, user: &str, password: &str, database: Option<&str>) -> Result<MyWire> {
+        MyWire::log_in(&self.mysql_address(), user, password, database)
+    }
+
+    /// `host:port` for clients that speak MySQL.
+    #[must_use]
+    pub fn mysql_address(&self) -> String {
+        format!("127.0.0.1:{}", self.mysql_port())
+    }
+
+    /// The port for clients that speak MySQL.
+    #[must_use]
+    pub fn mysql_port(&self) -> u16 {
+        self.ports.mysql()
+    }
+
     /// Its ports.
     #[must_use]
     pub fn ports(&self) -> &Ports {
@@ -160,6 +222,16 @@ pub fn http_get(port: u16, path: &str) -> Result<(u16, String)> {
     Ok((status, if chunked { unchunk(body) } else { body.to_owned() }))
 }
 
+/// Whether anybody listens on a port of 127.0.0.1. Looked up in the kernel's table (proc(5)), because a connection just to
+/// try would be counted as a client.
+fn is_listening(port: u16) -> bool {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let local = format!(":{port:04X}");
+    table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|fields| {
+        fields.get(1).is_some_and(|address| address.ends_with(&local)) && fields.get(3) == Some(&TCP_LISTEN)
+    })
+}
+
 /// The binary of a cargo profile's folder (`debug`, `release`), in the target folder we were built in ourselves.
 #[must_use]
 pub fn binary(profile: &str) -> PathBuf {
@@ -180,6 +252,8 @@ fn unchunk(mut body: &str) -> String {
     whole
 }
 
+/// `TCP_LISTEN` of the kernel's `tcp_states.h`, as proc(5) writes it.
+const TCP_LISTEN: &str = "0A";
 const START_LIMIT: Duration = Duration::from_secs(20);
 const HTTP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -190,6 +264,30 @@ mod tests {
     #[test]
     fn chunks_are_joined() {
         assert_eq!(unchunk("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), "abcde");
+    }
+
+    #[test]
+    fn a_listening_port_is_seen_without_a_connection() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(is_listening(port));
+        drop(listener);
+        assert!(!is_listening(port));
+    }
+
+    #[test]
+    fn the_listen_section_names_the_protocols_asked_for() {
+        for (speaks, postgres, mysql) in
+            [(Speaks::Postgres, true, false), (Speaks::MySql, false, true), (Speaks::Both, true, true)]
+        {
+            let [one, two, three] = [(); 3].map(|()| Port::reserve().unwrap());
+            let section = Ports { speaks, postgres: one, mysql: two, http: three }.listen_section();
+            assert_eq!(
+                (section.contains("\npostgres = "), section.contains("\nmysql = ")),
+                (postgres, mysql),
+                "{section}"
+            );
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub mod wire;
 
 pub use bouncer::PgBouncer;
 pub use cut::Cut;
-pub use evenkeel::Evenkeel;
+pub use evenkeel::{Evenkeel, Speaks};
 pub use install::Install;
 pub use mysql::MyWire;
 pub use pgbench::Pgbench;
