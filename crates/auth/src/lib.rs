@@ -39,5 +39,5 @@ mod secret;
 pub use credential::Credential;
 pub use error::{Error, Message};
 pub use learned::Learned;
-pub use plugin::Plugin;
+pub use plugin::{Channel, Plugin};
 pub use secret::Secret;

@@ -10,6 +10,15 @@ pub const NONCE_LEN: usize = 20;
 /// The random bytes of a MySQL greeting, or of the request to change plugins. No byte is zero: old clients read them as text.
 pub type Nonce = [u8; NONCE_LEN];
 
+/// Whether others can read what crosses a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// They can: no password may cross as it is.
+    Plain,
+    /// They cannot: TLS, or a unix socket, which both servers count as such.
+    Secure,
+}
+
 /// A plugin that both sides of a MySQL or MariaDB login know by name.
 ///
 /// Sources: MySQL reference manual, "Authentication Plugins"; MariaDB documentation, "Authentication Plugins".
