@@ -155,6 +155,8 @@ impl Shared {
     }
 
     fn link(self: &Arc<Self>, client: TcpStream) -> Result<()> {
+        // Locked before the server can notice: who cuts after that must find the link.
+        let mut state = self.lock();
         let server = TcpStream::connect(&self.server).context("the server behind the cut")?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
@@ -162,11 +164,9 @@ impl Shared {
             (Direction::ToServer, client.try_clone()?, server.try_clone()?),
             (Direction::ToClient, server.try_clone()?, client.try_clone()?),
         ];
-        {
-            let mut state = self.lock();
-            state.links.retain(|(client, _)| client.peer_addr().is_ok());
-            state.links.push((client, server));
-        }
+        state.links.retain(|(client, _)| client.peer_addr().is_ok());
+        state.links.push((client, server));
+        drop(state);
         for (direction, from, to) in pairs {
             let shared = Arc::clone(self);
             thread::Builder::new().name("cut".to_owned()).spawn(move || shared.pump(direction, from, to))?;
@@ -190,11 +190,9 @@ impl Shared {
                 break;
             }
             let allowed = self.spend(direction, count);
-            if to.write_all(&chunk[..allowed]).is_err() {
-                break;
-            }
+            // Before the receiver can have them, so that it never has more than were counted.
             self.passed[direction as usize].fetch_add(allowed as u64, Ordering::SeqCst);
-            if allowed < count {
+            if to.write_all(&chunk[..allowed]).is_err() || allowed < count {
                 break;
             }
         }
