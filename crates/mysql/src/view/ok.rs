@@ -107,9 +107,8 @@ impl<'a> ErrPacket<'a> {
     /// [`ProtocolError::Malformed`] for another first byte, or without a number.
     pub fn parse(payload: &'a [u8]) -> Result<Self, ProtocolError> {
         let mut cursor = Cursor::new(payload);
-        let code = match (cursor.u8(), cursor.u16()) {
-            (Some(ERR), Some(code)) => code,
-            _ => return Err(malformed("an ERR packet", "it has no number behind 0xff")),
+        let (Some(ERR), Some(code)) = (cursor.u8(), cursor.u16()) else {
+            return Err(malformed("an ERR packet", "it has no number behind 0xff"));
         };
         let mut state = cursor;
         let sqlstate = match state.array() {
