@@ -285,7 +285,7 @@ impl Terms {
             Plugin::Clear => secure,
             Plugin::Socket => false,
         };
-        claimed.filter(suits).or(Some(own).filter(suits))
+        claimed.filter(suits).or_else(|| Some(own).filter(suits))
     }
 
     /// What checks a fast answer, if the password or its hash is known.
