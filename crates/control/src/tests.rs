@@ -14,8 +14,10 @@ use std::{
 use config::Config;
 use pool::{Checkout, Lease};
 use session::{
-    AnyPool, AuthMethod, ClientLimits, ConsoleRole, Engine, PgConnector, Plan, Prepared, ServerPlan, UserEntry,
+    AnyPool, AuthMethod, ClientLimits, ClientTls, ConsoleRole, Dialling, Engine, PgConnector, Plan, Prepared,
+    ServerPlan, UserEntry,
     console::{Answer, Console as _, Operator},
+    proxy_header::Trusted,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -140,7 +142,12 @@ impl World {
 fn plan(config: &Config) -> Plan {
     let unlimited = ClientLimits { total: 50, per_user: None, per_database: None, per_address: None };
     let pool = |server: &route::Server| pool::Settings { budget: server.budget, ..pool::Settings::default() };
-    let server = |server| ServerPlan { pool: pool(server), init_sql: "".into(), validation_query: "".into() };
+    let server = |server| ServerPlan {
+        pool: pool(server),
+        init_sql: "".into(),
+        validation_query: "".into(),
+        dialling: Dialling::default(),
+    };
     Plan {
         table: config.table().clone(),
         servers: config.table().servers().iter().map(server).collect(),
@@ -148,6 +155,8 @@ fn plan(config: &Config) -> Plan {
         databases: HashMap::new(),
         demand: AuthMethod::Trust,
         limits: unlimited,
+        balancers: Trusted::default(),
+        client_tls: ClientTls::Never,
         login_timeout: Duration::from_secs(5),
         prepared: Prepared::default(),
         message_len_max: 1 << 20,

@@ -7,7 +7,10 @@ use config::{
     keys::{AuthMethod, PoolKeys, Reuse},
 };
 use route::ServerIndex;
-use session::{ClientLimits, ConsoleRole, Plan, Prepared, ServerPlan, UserEntry, UserSecret};
+use session::{
+    ClientLimits, ClientTls, ConsoleRole, Dialling, Plan, Prepared, ServerPlan, UserEntry, UserSecret,
+    proxy_header::Trusted,
+};
 
 /// The plan for a configuration, with at most so many clients.
 pub(crate) fn plan(config: &Config, clients_max: usize) -> Plan {
@@ -53,6 +56,8 @@ pub(crate) fn plan(config: &Config, clients_max: usize) -> Plan {
             per_database: limits.max_clients_per_database.get().map(|limit| limit as usize),
             per_address: limits.max_clients_per_address.get().map(|limit| limit as usize),
         },
+        balancers: Trusted::default(),
+        client_tls: ClientTls::Never,
         login_timeout: keys.timeouts.login.get(),
         prepared: Prepared {
             per_server_max: keys.prepared.max_per_server as usize,
@@ -123,5 +128,6 @@ fn server_plan(keys: &PoolKeys, budget: u32) -> ServerPlan {
         pool,
         init_sql: keys.init_sql.as_str().into(),
         validation_query: keys.validation_query.as_str().into(),
+        dialling: Dialling::default(),
     }
 }

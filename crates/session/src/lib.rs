@@ -11,6 +11,7 @@
 mod accept;
 mod cancel;
 pub mod console;
+mod dialling;
 mod driver;
 mod engine;
 mod flow;
@@ -20,16 +21,18 @@ mod pin;
 mod plan;
 mod pools;
 mod postgres;
+pub mod proxy_header;
 mod registry;
 mod secrets;
 mod stream;
 
 pub use accept::Listener;
+pub use dialling::{Announce, Dialling};
 pub use engine::{Engine, LOBBY_MAX, LaneError, ROUTES_MAX, ServerPool};
 pub use lane::{Lane, Meters, Prepared};
 pub use observe::ServerMeters;
 pub use pin::Pin;
-pub use plan::{AuthMethod, ConsoleRole, Plan, ServerPlan, UserEntry};
+pub use plan::{AuthMethod, ClientTls, ConsoleRole, Plan, ServerPlan, UserEntry};
 pub use pools::AnyPool;
 pub use postgres::PgConnector;
 pub use registry::{ClientEntry, ClientLimits, OPERATORS_MAX, Phase, Registry};

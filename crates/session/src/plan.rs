@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use route::Table;
 
-use crate::{lane::Prepared, registry::ClientLimits, secrets::UserSecret};
+use crate::{dialling::Dialling, lane::Prepared, proxy_header::Trusted, registry::ClientLimits, secrets::UserSecret};
 
 /// Everything that can change while clients are connected.
 #[derive(Debug)]
@@ -21,6 +21,10 @@ pub struct Plan {
     pub demand: AuthMethod,
     /// How many clients may be connected.
     pub limits: ClientLimits,
+    /// From where balancers connect, which say first for whom: the PROXY protocol.
+    pub balancers: Trusted,
+    /// Whether clients' connections are encrypted.
+    pub client_tls: ClientTls,
     /// How long a client may take to log in.
     pub login_timeout: Duration,
     /// How prepared statements are treated.
@@ -40,6 +44,31 @@ pub struct ServerPlan {
     pub init_sql: Arc<str>,
     /// SQL that tests a connection; empty: the protocol's own ping.
     pub validation_query: Arc<str>,
+    /// How it is reached.
+    pub dialling: Dialling,
+}
+
+/// Whether clients' connections are encrypted.
+#[derive(Debug, Clone, Default)]
+pub enum ClientTls {
+    /// They are not: we have no certificate.
+    #[default]
+    Never,
+    /// They are if the client wants it.
+    Offered(Arc<tls::Acceptor>),
+    /// They are, but for those over unix sockets; who does not want it is refused.
+    Required(Arc<tls::Acceptor>),
+}
+
+impl ClientTls {
+    /// What makes a connection encrypted, if there is one.
+    #[must_use]
+    pub fn acceptor(&self) -> Option<&Arc<tls::Acceptor>> {
+        match self {
+            Self::Never => None,
+            Self::Offered(acceptor) | Self::Required(acceptor) => Some(acceptor),
+        }
+    }
 }
 
 /// What is known of a user.

@@ -1,7 +1,7 @@
-//! A TCP or unix socket, towards a client or a server.
+//! A connection towards a client or a server: a socket, and what lies between it and the protocol.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     net::{IpAddr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
@@ -9,29 +9,40 @@ use std::{
 };
 
 use route::Address;
-use socket2::{SockRef, TcpKeepalive};
+use tls::{Acceptor, Connector, HandshakeError, TlsStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
+    time::timeout,
 };
+
+use crate::proxy_header::{Header, HeaderError, Look};
+
+mod socket;
+
+pub(crate) use socket::Socket;
 
 /// The most bytes of one small read.
 const CHUNK_LEN: usize = 4096;
 
-/// Silence after which the kernel asks whether the other side is still there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-/// Time between such questions; after [`KEEPALIVE_RETRIES`] unanswered ones the connection counts as broken.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// Unanswered questions that a connection survives.
-const KEEPALIVE_RETRIES: u32 = 6;
+/// How long the other side may take to let us say that nothing more comes. Only one that reads nothing makes it last.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connected socket.
+/// A connection.
 #[derive(Debug)]
-pub enum Stream {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a unix socket.
-    Unix(UnixStream),
+pub struct Stream {
+    transport: Transport,
+    peer: Peer,
+}
+
+/// What bytes go through on their way to the other side. A further layer, such as the compression that MySQL negotiates after
+/// the login, is one more variant around the layer below it.
+#[derive(Debug)]
+enum Transport {
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
+    /// A handshake is under way, or has failed: nothing may be said in the clear any more, not even why.
+    Handshake,
 }
 
 /// The address at the other end, as far as it matters for limits and logs.
@@ -63,75 +74,187 @@ impl fmt::Display for Peer {
     }
 }
 
+/// Why the PROXY protocol header of a balancer was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AnnounceError {
+    /// It is none, or a wrong one.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The connection broke or ended before.
+    #[error("the connection ended within a PROXY protocol header: {0}")]
+    Io(#[from] io::Error),
+}
+
 impl Stream {
+    /// A connection that was accepted or made over TCP.
+    ///
+    /// # Errors
+    /// When it is broken already.
+    pub fn tcp(stream: TcpStream) -> io::Result<Self> {
+        let peer = Peer::Tcp(stream.peer_addr()?);
+        Self::new(Socket::Tcp(stream), peer)
+    }
+
+    /// A connection that was accepted or made over a unix socket.
+    ///
+    /// # Errors
+    /// When it is broken already.
+    pub fn unix(stream: UnixStream) -> io::Result<Self> {
+        Self::new(Socket::Unix(stream), Peer::Unix)
+    }
+
+    fn new(socket: Socket, peer: Peer) -> io::Result<Self> {
+        socket.prepare()?;
+        Ok(Self { transport: Transport::Plain(socket), peer })
+    }
+
     /// Connects to a server.
     ///
     /// # Errors
     /// Those of the look-up and of connect(2).
     pub async fn connect(address: &Address) -> io::Result<Self> {
-        let stream = match address {
-            Address::Tcp { host, port } => Self::Tcp(TcpStream::connect((host.as_str(), *port)).await?),
-            Address::Unix { path } => Self::Unix(UnixStream::connect(path).await?),
-        };
-        stream.prepare()?;
-        Ok(stream)
+        match address {
+            Address::Tcp { host, port } => Self::tcp(TcpStream::connect((host.as_str(), *port)).await?),
+            Address::Unix { path } => Self::unix(UnixStream::connect(path).await?),
+        }
     }
 
-    /// Sets what every connection wants: no delay of small writes, and questions after long silence.
+    /// Who is at the other end: whom a balancer connects for, if it said so.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Whether what is sent is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
+    }
+
+    /// Whether nobody on the way can read what is sent: by encryption, or because there is no way. A password may be sent
+    /// through it as it is.
+    #[must_use]
+    pub fn is_secure_channel(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_) | Transport::Plain(Socket::Unix(_)))
+    }
+
+    /// What is known of the encryption, if there is one.
+    pub(crate) fn tls(&self) -> Option<&TlsStream<Socket>> {
+        match &self.transport {
+            Transport::Tls(stream) => Some(stream),
+            Transport::Plain(_) | Transport::Handshake => None,
+        }
+    }
+
+    /// Encrypts the rest of a client's connection. The caller has made sure that nothing was received in the clear that
+    /// belongs to it ([`is_quiet`](Self::is_quiet)), and gives the handshake a deadline.
     ///
     /// # Errors
-    /// Those of setsockopt(2).
-    pub fn prepare(&self) -> io::Result<()> {
-        if let Self::Tcp(stream) = self {
-            stream.set_nodelay(true)?;
-            let keepalive = TcpKeepalive::new()
-                .with_time(KEEPALIVE_AFTER)
-                .with_interval(KEEPALIVE_INTERVAL)
-                .with_retries(KEEPALIVE_RETRIES);
-            SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
-        }
+    /// [`HandshakeError`]. The stream then is of no more use; so it is when the future is dropped.
+    pub(crate) async fn start_tls_server(&mut self, acceptor: &Acceptor) -> Result<(), HandshakeError> {
+        let socket = self.take_socket()?;
+        self.transport = Transport::Tls(Box::new(acceptor.accept(socket).await?));
         Ok(())
     }
 
-    /// Who is at the other end.
-    #[must_use]
-    pub fn peer(&self) -> Peer {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().map_or(Peer::Unix, Peer::Tcp),
-            Self::Unix(_) => Peer::Unix,
+    /// Encrypts the rest of a connection to the server that should be called `name`. The caller gives it a deadline.
+    ///
+    /// # Errors
+    /// [`HandshakeError`]. The stream then is of no more use; so it is when the future is dropped.
+    pub(crate) async fn start_tls_client(&mut self, connector: &Connector, name: &str) -> Result<(), HandshakeError> {
+        let socket = self.take_socket()?;
+        self.transport = Transport::Tls(Box::new(connector.connect(name, socket).await?));
+        Ok(())
+    }
+
+    fn take_socket(&mut self) -> Result<Socket, HandshakeError> {
+        match mem::replace(&mut self.transport, Transport::Handshake) {
+            Transport::Plain(socket) => Ok(socket),
+            other => {
+                self.transport = other;
+                Err(HandshakeError::Io(io::Error::new(io::ErrorKind::InvalidInput, "encrypted already")))
+            }
         }
     }
 
-    /// Whether nothing has come and nothing is broken, as far as is known without waiting. For a connection that must be
-    /// silent now: bytes or an end of stream make it unfit. Costs no system call while the socket is quiet.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let mut byte = [0];
-        let result = match self {
-            Self::Tcp(stream) => stream.try_read(&mut byte),
-            Self::Unix(stream) => stream.try_read(&mut byte),
+    /// Reads the header that a balancer sends first, and takes its word for who the client is. Reads nothing beyond it.
+    ///
+    /// # Errors
+    /// [`AnnounceError`]; whoever is there is not a balancer.
+    pub(crate) async fn read_proxy_header(&mut self) -> Result<(), AnnounceError> {
+        let mut bytes = Vec::new();
+        loop {
+            match Header::look(&bytes)? {
+                Look::Found(Header::Tcp { source, .. }, _) => {
+                    self.peer = Peer::Tcp(source);
+                    return Ok(());
+                }
+                Look::Found(Header::Local, _) => return Ok(()),
+                Look::Missing(len) => {
+                    if self.read_up_to(&mut bytes, len).await? == 0 {
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a PROXY protocol header, as servers want that are configured for balancers: MariaDB's
+    /// `proxy_protocol_networks`, or a HAProxy with `accept-proxy` before PostgreSQL.
+    ///
+    /// It names the two ends of this connection: a pooled connection serves many clients, and no one of them could be named
+    /// with truth. Servers check users' hosts against this machine's address, as they do without a header.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub(crate) async fn write_proxy_header(&mut self) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        let header = match &self.transport {
+            Transport::Plain(Socket::Tcp(stream)) => {
+                Header::Tcp { source: stream.local_addr()?, destination: stream.peer_addr()? }
+            }
+            _ => Header::Local,
         };
-        matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        header.write(&mut bytes);
+        self.write_all(&bytes).await
+    }
+
+    /// Whether nothing has come and nothing is broken, as far as is known without waiting. For a connection that must be
+    /// silent now: bytes or an end of stream make it unfit, and it must not be read after that. Costs no system call while
+    /// the socket is quiet.
+    pub(crate) fn is_quiet(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(socket) => socket.is_quiet(),
+            // Any record counts, whatever is in it: nobody has anything to say now.
+            Transport::Tls(stream) => !stream.has_received() && stream.get_ref().is_quiet(),
+            Transport::Handshake => false,
+        }
     }
 
     /// Waits until there is something to read, without a buffer.
-    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(socket) => socket.poll_readable(cx),
+            Transport::Tls(stream) => stream.poll_readable(cx),
+            Transport::Handshake => Poll::Ready(Err(useless())),
         }
     }
 
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Transport::Handshake => Poll::Ready(Err(useless())),
         }
     }
 
+    /// Writes; done when the bytes are with the socket, so that nothing is left to flush. What is `Pending` must be tried
+    /// again with the same bytes in front.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Handshake => Poll::Ready(Err(useless())),
         }
     }
 
@@ -140,9 +263,10 @@ impl Stream {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Transport::Handshake => Poll::Ready(Err(useless())),
         }
     }
 
@@ -177,11 +301,18 @@ impl Stream {
 
     /// Says that nothing more will be sent, so that the other side sees an orderly end.
     pub(crate) async fn shut_down(&mut self) {
-        let done = std::future::poll_fn(|cx| match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        })
-        .await;
-        drop(done); // It is closed right after; whoever is gone already need not be told.
+        let done = std::future::poll_fn(|cx| match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Handshake => Poll::Ready(Ok(())),
+        });
+        drop(timeout(FAREWELL_TIMEOUT, done).await); // It is closed right after; whoever is gone already need not be told.
     }
 }
+
+fn useless() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the connection did not become encrypted")
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use pool::{CloseReason, ConnectError, Connector, StateKey};
 use route::Address;
 
 use crate::{
+    dialling::Dialling,
     postgres::server::{ServerConnection, Unnamed},
     secrets::{UserSecret, random},
     stream::Stream,
@@ -34,7 +35,7 @@ pub struct PgConnector {
 }
 
 /// What is done with every connection to a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Habits {
     /// The most statements to keep prepared on one connection.
     pub(crate) statements_max: usize,
@@ -42,6 +43,8 @@ pub(crate) struct Habits {
     pub(crate) init_sql: Arc<str>,
     /// Asks whether a connection still works; empty: an empty query, the cheapest thing that a server answers.
     pub(crate) validation_query: Arc<str>,
+    /// How the server is reached.
+    pub(crate) dialling: Dialling,
 }
 
 impl PgConnector {
@@ -121,10 +124,11 @@ impl Connector for PgConnector {
     type Error = ServerError;
 
     async fn connect(&self, login: &Arc<Login>) -> Result<ServerConnection, ConnectError<ServerError>> {
-        let mut stream = Stream::connect(&self.address).await.map_err(|error| ServerError::Io(error).classify())?;
+        let habits = self.habits.load_full();
+        let mut stream =
+            habits.dialling.connect(&self.address).await.map_err(|error| ServerError::Io(error).classify())?;
         let greeting = log_in(&mut stream, login).await.map_err(ServerError::classify)?;
         login.parameters.store(Some(Arc::new(greeting.parameters.clone())));
-        let habits = self.habits.load();
         let mut server = ServerConnection::new(stream, self.address.clone(), greeting, habits.statements_max);
         if !habits.init_sql.is_empty() {
             run(&mut server, habits.init_sql.as_bytes()).await.map_err(ServerError::classify)?;

@@ -81,5 +81,6 @@ fn habits(plan: &Plan, own: &ServerPlan) -> Habits {
         statements_max: plan.prepared.per_server_max,
         init_sql: own.init_sql.clone(),
         validation_query: own.validation_query.clone(),
+        dialling: own.dialling.clone(),
     }
 }
