@@ -19,6 +19,7 @@ pub mod bouncer;
 pub mod cache;
 mod channel;
 pub mod cut;
+pub mod drivers;
 pub mod evenkeel;
 pub mod install;
 pub mod mysql;

@@ -17,7 +17,7 @@ mod result;
 mod server;
 mod wire;
 
-pub use install::Install;
+pub use install::{Install, UNPACKED};
 pub use options::{Login, Options};
 pub use result::{Answer, Done, Row, ServerError, Table};
 pub use server::{SUPERUSER, Server, Session};

@@ -38,7 +38,7 @@ impl Install {
         let home = match kind {
             Kind::MariaDb => Home::Machine,
             Kind::MySql => {
-                let root = cache::find(MYSQL).with_context(|| format!("no MySQL in the cache: {HINT}"))?;
+                let root = cache::find(UNPACKED).with_context(|| format!("no MySQL in the cache: {HINT}"))?;
                 Home::Unpacked { loader: loader(&root)?, root }
             }
         };
@@ -187,8 +187,8 @@ pub(super) fn give(path: &Path) -> Result<()> {
 /// Made by Debian's package of MariaDB.
 const ACCOUNT: &str = "mysql";
 
-/// The folder in the cache that MySQL is unpacked into.
-pub(super) const MYSQL: &str = "mysql";
+/// The folder of the cache that MySQL is unpacked into.
+pub const UNPACKED: &str = "mysql";
 
 #[cfg(test)]
 mod tests {
