@@ -106,6 +106,8 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let schema = reference::schema();
     for (section, from, to) in [
         ("listen", value(&from.listen), value(&to.listen)),
+        ("tls", value(&from.tls), value(&to.tls)),
+        ("mysql", value(&from.mysql), value(&to.mysql)),
         ("pool", value(&from.pool), value(&to.pool)),
         ("limits", value(&from.limits), value(&to.limits)),
         ("timeouts", value(&from.timeouts), value(&to.timeouts)),

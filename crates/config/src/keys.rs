@@ -5,14 +5,20 @@
 
 mod address;
 mod entries;
+mod mysql;
+mod network;
 mod pool;
+mod tls;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use address::{HttpAddress, ListenAddress, ServerAddress};
+pub use address::{HttpAddress, Listen, MysqlAddress, PostgresAddress, ServerAddress};
 pub use entries::{DatabaseKeys, PoolMode, Protocol, Role, RouteKeys, ServerKeys, UserKeys};
+pub use mysql::{AuthPlugin, BinlogDump, ClientCompression, MysqlKeys, ServerCompression, UnknownUsers};
+pub use network::Network;
 pub use pool::{PoolKeys, Reuse};
+pub use tls::{ClientCertificates, ClientTlsMode, ServerTlsMode, TlsKeys};
 
 use crate::values::{Cap, Period, SecretText, Size, Timeout};
 
@@ -26,6 +32,10 @@ use crate::values::{Cap, Period, SecretText, Size, Timeout};
 pub struct File {
     /// Where Evenkeel listens.
     pub listen: ListenKeys,
+    /// Encryption between clients and Evenkeel, for both protocols. Towards servers it is a matter of each server.
+    pub tls: TlsKeys,
+    /// What only MySQL clients and servers have.
+    pub mysql: MysqlKeys,
     /// How server connections are pooled: the defaults for every server. A server changes them for itself in a table
     /// `[servers.pool]`, or inline: `pool = { max_lifetime = "30m" }`.
     pub pool: PoolKeys,
@@ -53,26 +63,28 @@ pub struct File {
 }
 
 /// `[listen]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ListenKeys {
     /// For PostgreSQL clients: `host:port`, or a directory for a unix socket (`/tmp` means `/tmp/.s.PGSQL.6432`,
-    /// `/tmp:5432` another port).
+    /// `/tmp:5432` another port). By default `["127.0.0.1:6432"]` if a server speaks PostgreSQL.
     #[schemars(extend("x-restart" = true))]
-    pub postgres: Vec<ListenAddress>,
-    /// How clients prove who they are. A user whose configured secret allows only one way is asked that way.
+    pub postgres: Listen<PostgresAddress>,
+    /// For MySQL and MariaDB clients: `host:port`, or a unix socket: its path, which ends with `.sock`, or a directory
+    /// (`/tmp` means `/tmp/mysql.sock`). By default `["127.0.0.1:6033"]` if a server speaks MySQL.
+    #[schemars(extend("x-restart" = true))]
+    pub mysql: Listen<MysqlAddress>,
+    /// Networks whose connections must begin with a header of the PROXY protocol (version 1 or 2), as balancers send it.
+    /// The client it names counts as the peer, in limits and logs. From elsewhere no header is taken.
+    pub proxy_protocol: Vec<Network>,
+    /// How PostgreSQL clients prove who they are. A user whose configured secret allows only one way is asked that way. For
+    /// MySQL clients see `mysql.auth_plugin`.
     pub auth: AuthMethod,
     /// For `/metrics`, `/healthz`, `/readyz` and `/api/…`: `host:port`, or `"off"`. It asks for no password, so keep it on
     /// a private address.
     #[schemars(extend("x-restart" = true))]
     pub http: HttpAddress,
-}
-
-impl Default for ListenKeys {
-    fn default() -> Self {
-        Self { postgres: vec![ListenAddress::default()], auth: AuthMethod::default(), http: HttpAddress::default() }
-    }
 }
 
 /// How clients prove who they are.

@@ -37,6 +37,7 @@ mod problem;
 pub mod reference;
 mod resolve;
 mod secrets;
+mod tls;
 mod urls;
 mod values;
 
@@ -44,14 +45,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use auth::Credential;
-use route::{Identity, Resolved, ServerIndex, Table};
+use route::{Address, Identity, Protocol, Resolved, ServerIndex, Table};
 
 pub use diff::{Applies, Change, Subject, What, diff};
 pub use problem::{Problem, Problems};
+pub use tls::{ClientAuth, ClientTls, Identity as TlsIdentity, ServerTls};
 pub use values::{Cap, Period, SecretText, Size, TestAfter, Timeout};
 
 use document::Document;
-use keys::{File, PoolKeys};
+use keys::{File, PoolKeys, ServerKeys};
 use problem::Source;
 
 /// Longest configuration file, in bytes: a hundred thousand users fit.
@@ -68,6 +70,10 @@ pub struct Config {
     /// By [`route::DatabaseIndex`]: the credential of its `server_user`.
     databases: Vec<Option<Credential>>,
     admin: Option<Credential>,
+    client_tls: Option<ClientTls>,
+    /// By [`ServerIndex`].
+    servers_tls: Vec<Option<ServerTls>>,
+    rsa_key: Option<PathBuf>,
 }
 
 /// How a user proves who they are to us, and we to the server.
@@ -133,10 +139,12 @@ impl Config {
         resolve::resolve(file, directory, &document).map_err(Problems::new)
     }
 
-    /// Makes a configuration without a file: one server per URL, `postgres://user:password@host:port/database?budget=20`.
+    /// Makes a configuration without a file: one server per URL, `postgres://user:password@host:port/database?budget=20`,
+    /// or `mysql://…`.
     ///
     /// The user may log in with that password and use the admin console; the database leads to the server, and the first
-    /// URL's server takes every other database name. A unix socket is `?host=/directory`.
+    /// URL's server takes every other database name. A unix socket is `?host=/directory`, for MySQL `?socket=/path`; TLS is
+    /// asked for as libpq (`sslmode`, `sslrootcert`) and the MySQL clients (`ssl-mode`, `ssl-ca`) do.
     ///
     /// # Errors
     /// What is wrong with a URL, never showing its password.
@@ -158,6 +166,37 @@ impl Config {
         &self.table
     }
 
+    /// Where clients connect, and what they speak there.
+    pub fn listeners(&self) -> impl Iterator<Item = (Protocol, &Address)> {
+        let listen = &self.keys.listen;
+        let postgres = listen.postgres.iter().map(|address| (Protocol::Postgres, &address.0));
+        postgres.chain(listen.mysql.iter().map(|address| (Protocol::Mysql, &address.0)))
+    }
+
+    /// TLS towards clients; `None`: they cannot encrypt.
+    #[must_use]
+    pub const fn client_tls(&self) -> Option<&ClientTls> {
+        self.client_tls.as_ref()
+    }
+
+    /// TLS towards a server; `None`: connections to it are never encrypted.
+    #[must_use]
+    pub fn server_tls(&self, server: ServerIndex) -> Option<&ServerTls> {
+        self.servers_tls.get(server.0).and_then(Option::as_ref)
+    }
+
+    /// The PEM file of the RSA key for MySQL clients; `None`: one is to be made.
+    #[must_use]
+    pub fn rsa_key(&self) -> Option<&Path> {
+        self.rsa_key.as_deref()
+    }
+
+    /// What the file says of a server. Panics on an index of another table.
+    #[must_use]
+    pub fn server(&self, server: ServerIndex) -> &ServerKeys {
+        &self.keys.servers[server.0]
+    }
+
     /// How the connections to a server are pooled: `[pool]` and what the server changes of it.
     #[must_use]
     pub fn pool(&self, server: ServerIndex) -> &PoolKeys {
@@ -175,13 +214,13 @@ impl Config {
         }
     }
 
-    /// What we prove to the server for a resolved client.
+    /// What we prove to the server for a resolved client; `None` for guests, who bring it themselves.
     #[must_use]
-    pub fn server_credential(&self, route: &Resolved) -> &Credential {
-        let of_user = &self.users[route.user.0].server;
+    pub fn server_credential(&self, route: &Resolved) -> Option<&Credential> {
+        let of_user = self.users.get(route.user.0).map(|login| &login.server);
         match route.identity {
             Identity::Client | Identity::User => of_user,
-            Identity::Database => self.databases[route.database.0].as_ref().unwrap_or(of_user),
+            Identity::Database => self.databases[route.database.0].as_ref().or(of_user),
         }
     }
 

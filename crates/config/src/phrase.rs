@@ -36,6 +36,9 @@ pub(crate) fn of_serde(message: &str, key: &str) -> (String, Option<String>) {
     if key.ends_with("password") {
         return ("expected a string".into(), None);
     }
+    if message == "wanted string or table" {
+        return ("expected a text in quotes".into(), None);
+    }
     if message == "invalid type: map, expected a sequence" {
         let hint = format!("write `[[{key}]]` in double brackets: there may be several");
         return ("expected a list of tables, found one table".into(), Some(hint));

@@ -44,9 +44,9 @@ pub fn page() -> String {
         for (key, about) in entries(keys_of) {
             let resolved = resolve(&schema, about);
             let default = match about.get("default") {
-                Some(value) => format!("`{value}`"),
-                None if required.contains(&&**key) => "required".into(),
-                None => "none".into(),
+                Some(value) if !value.is_null() => format!("`{value}`"),
+                _ if required.contains(&&**key) => "required".into(),
+                _ => "none".into(),
             };
             let restart = if about.get("x-restart").is_some() { " **Restart.**" } else { "" };
             let what =
@@ -96,7 +96,10 @@ fn kind(root: &Value, schema: &Value) -> String {
         return "one of".into();
     }
     if let Some(items) = resolved.get("items") {
-        return format!("list of {}", kind(root, items));
+        return match &*kind(root, items) {
+            "one of" => "list of these".into(),
+            items => format!("list of {items}"),
+        };
     }
     let name = match resolved.get("type") {
         Some(Value::Array(either)) => either.first().and_then(Value::as_str),
@@ -112,9 +115,9 @@ fn kind(root: &Value, schema: &Value) -> String {
     }
 }
 
-/// What each of the named values means.
+/// What each of the named values means, also of a list.
 fn values(schema: &Value) -> Option<String> {
-    let named = alternatives(schema).filter_map(|value| {
+    let named = alternatives(schema.get("items").unwrap_or(schema)).filter_map(|value| {
         Some(format!("`\"{}\"`: {}", text(value, "const")?, one_line(text(value, "description")?)))
     });
     let named: Vec<String> = named.map(|value| value.trim_end_matches('.').into()).collect();

@@ -1,15 +1,23 @@
-//! A configuration without a file: connection URLs, as libpq reads them.
+//! A configuration without a file: connection URLs, as libpq and the MySQL clients read them.
+
+mod parameters;
 
 use auth::Secret;
 
-use crate::keys::{DatabaseKeys, File, ServerAddress, ServerKeys, UserKeys};
-use crate::phrase::did_you_mean;
+use crate::keys::{DatabaseKeys, File, Protocol, ServerAddress, ServerKeys, UserKeys};
 use crate::problem::Problem;
 use crate::resolve;
-use crate::values::{SecretText, Written as _};
+use crate::values::SecretText;
 
-/// Parameters of a URL that mean something here.
-const PARAMETERS: [&str; 4] = ["budget", "host", "port", "sslmode"];
+use parameters::{Parameters, Tls, decode, decode_text};
+
+/// How URLs begin.
+const SCHEMES: [(&str, Protocol); 4] = [
+    ("postgres://", Protocol::Postgres),
+    ("postgresql://", Protocol::Postgres),
+    ("mysql://", Protocol::Mysql),
+    ("mariadb://", Protocol::Mysql),
+];
 
 /// Problems are with one URL, or with all. The URLs themselves are not shown, they hold passwords.
 pub(crate) struct Places;
@@ -56,36 +64,41 @@ impl Wrong {
 
 /// What one URL says.
 struct Url {
+    protocol: Protocol,
     user: String,
     password: Secret,
     address: ServerAddress,
     database: Option<String>,
     budget: Option<u32>,
+    tls: Tls,
 }
 
 impl Url {
     fn parse(url: &str) -> Result<Self, Wrong> {
-        let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-        let rest =
-            rest.ok_or_else(|| Wrong::new("scheme", "a URL looks like postgres://user:password@host:port/database"))?;
+        let known = SCHEMES.iter().find_map(|(scheme, protocol)| Some((url.strip_prefix(scheme)?, *protocol)));
+        let (rest, protocol) = known.ok_or_else(|| {
+            Wrong::new("scheme", "a URL looks like postgres://user:password@host:port/database, or mysql://…")
+        })?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        let parameters = Parameters::parse(query)?;
+        let parameters = Parameters::parse(query, protocol)?;
         if user.is_empty() {
-            return Err(Wrong::new("user", "the user is missing: postgres://user:password@…"));
+            return Err(Wrong::new("user", "the user is missing: //user:password@…"));
         }
         if password.is_empty() {
-            return Err(Wrong::new("password", "the password is missing: postgres://user:password@…"));
+            return Err(Wrong::new("password", "the password is missing: //user:password@…"));
         }
         let database = decode_text("database", database)?;
         Ok(Self {
+            protocol,
             user: decode_text("user", user)?,
             password: Secret::new(decode("password", password)?),
-            address: parameters.address(host)?,
+            address: parameters.address(host, protocol)?,
             database: (!database.is_empty()).then_some(database),
             budget: parameters.budget,
+            tls: parameters.tls,
         })
     }
 
@@ -103,93 +116,30 @@ impl Url {
             }
             Some(_) => {}
         }
+        if self.protocol == Protocol::Mysql && self.database.is_none() && number > 1 {
+            let message = "the database is missing: other names lead to the first URL's server";
+            problems.push(Wrong::new("database", message).problem(number));
+        }
         file.databases.extend(self.database.map(|database| DatabaseKeys::on_server(database, name.clone())));
         if number == 1 {
             file.databases.push(DatabaseKeys::on_server("*".into(), name.clone()));
         }
-        file.servers.push(ServerKeys::new(name, self.address, self.budget));
+        file.servers.push(ServerKeys {
+            tls: self.tls.mode,
+            tls_ca: self.tls.ca,
+            tls_certificate: self.tls.certificate,
+            tls_key: self.tls.key,
+            ..ServerKeys::new(name, self.protocol, self.address, self.budget)
+        });
     }
-}
-
-/// What follows the question mark.
-#[derive(Default)]
-struct Parameters {
-    host: Option<String>,
-    port: Option<String>,
-    budget: Option<u32>,
-}
-
-impl Parameters {
-    fn parse(query: &str) -> Result<Self, Wrong> {
-        let mut parameters = Self::default();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            match name {
-                "host" => parameters.host = Some(decode_text("host", value)?),
-                "port" => parameters.port = Some(decode_text("port", value)?),
-                "budget" => {
-                    let budget = value.parse().map_err(|_| Wrong::new("budget", "a whole number is expected"))?;
-                    parameters.budget = Some(budget);
-                }
-                // Whoever asks for encryption must not get a connection without it.
-                "sslmode" if !matches!(value, "disable" | "allow" | "prefer") => {
-                    return Err(Wrong::new("sslmode", "connections to servers are not encrypted by this version"));
-                }
-                "sslmode" => {}
-                _ => {
-                    let name = decode_text("parameter", name)?;
-                    let hint = Some(did_you_mean(&name, PARAMETERS.to_vec()));
-                    return Err(Wrong { part: "parameter", message: format!("unknown parameter `{name}`"), hint });
-                }
-            }
-        }
-        Ok(parameters)
-    }
-
-    /// Host and port, from here or from before the path.
-    fn address(&self, authority: &str) -> Result<ServerAddress, Wrong> {
-        let host = match &self.host {
-            Some(host) => host.clone(),
-            None if authority.is_empty() => "localhost".into(),
-            // A socket's directory may be written %2Ftmp in the place of the host.
-            None => decode_text("host", authority)?,
-        };
-        if host.contains(',') {
-            return Err(Wrong::new("host", "one URL is one server: give several URLs instead of several hosts"));
-        }
-        let text = self.port.as_ref().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
-        ServerAddress::read(&text).map_err(|error| Wrong::new("host", error.to_string()))
-    }
-}
-
-fn decode_text(part: &'static str, text: &str) -> Result<String, Wrong> {
-    String::from_utf8(decode(part, text)?).map_err(|_| Wrong::new(part, "it is not UTF-8 after percent-decoding"))
-}
-
-/// Percent-decoding (RFC 3986, section 2.1). A plus sign stays one: this is no form.
-fn decode(part: &'static str, text: &str) -> Result<Vec<u8>, Wrong> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
-        }
-        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-            return Err(Wrong::new(part, "a % is followed by two hexadecimal digits; a % itself is written %25"));
-        };
-        bytes.push((high * 16 + low) as u8);
-        rest = &after[2..];
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::keys::ServerTlsMode;
     use crate::{Config, ConsoleAccess};
     use auth::{Credential, Secret};
+    use route::Protocol;
 
     #[test]
     fn a_url_is_a_configuration() {
@@ -218,9 +168,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_without_the_password() {
         for (url, message) in [
-            ("mysql://a:hunter2@h", "URL 1: scheme: a URL looks like postgres://user:password@host:port/database"),
-            ("postgres://h/shop", "URL 1: user: the user is missing: postgres://user:password@…"),
-            ("postgres://app@h", "URL 1: password: the password is missing: postgres://user:password@…"),
+            (
+                "mssql://a:hunter2@h",
+                "URL 1: scheme: a URL looks like postgres://user:password@host:port/database, or mysql://…",
+            ),
+            ("postgres://h/shop", "URL 1: user: the user is missing: //user:password@…"),
+            ("postgres://app@h", "URL 1: password: the password is missing: //user:password@…"),
             (
                 "postgres://a:hunter2%4@h",
                 "URL 1: password: a % is followed by two hexadecimal digits; a % itself is written %25",
@@ -241,8 +194,32 @@ mod tests {
                 "URL 1: budget: server `url` has a budget of 0, so no client could ever be served",
             ),
             (
-                "postgres://a:hunter2@h?sslmode=require",
-                "URL 1: sslmode: connections to servers are not encrypted by this version",
+                "postgres://a:hunter2@h?sslmode=verify_full",
+                "URL 1: sslmode: unknown value `verify_full`\n  = did you mean `verify-full`?",
+            ),
+            (
+                "postgres://a:hunter2@h?sslmode=verify-ca&sslrootcert=/nowhere/ca.pem",
+                "URL 1: tls_ca: cannot read /nowhere/ca.pem: No such file or directory (os error 2)",
+            ),
+            (
+                "postgres://a:hunter2@h?sslcert=/nowhere/cert.pem",
+                "URL 1: tls_certificate: `tls_key` is missing: a certificate and its key belong together",
+            ),
+            (
+                "mysql://a:hunter2@h?ssl-mode=REQUIRE",
+                "URL 1: ssl-mode: unknown value `REQUIRE`\n  = did you mean `REQUIRED`?",
+            ),
+            (
+                "mysql://a:hunter2@h?sslmode=require",
+                "URL 1: parameter: unknown parameter `sslmode`\n  = did you mean `ssl-mode`?",
+            ),
+            (
+                "mysql://a:hunter2@h?socket=/tmp/my.sock&ssl-mode=REQUIRED",
+                "URL 1: tls: connections over a unix socket are not encrypted",
+            ),
+            (
+                "mysql://a:hunter2@%2Ftmp:3306",
+                "URL 1: host: a MySQL socket has no port: give its path, or its directory for `mysql.sock` in it",
             ),
             ("postgres://a:hunter2@h/evenkeel", "the URLs: name: the name `evenkeel` leads to the admin console"),
         ] {
@@ -251,6 +228,38 @@ mod tests {
         }
         let twice = Config::from_urls(&["postgres://a:hunter2@h/x", "postgres://a:hunter3@h/x"]).unwrap_err();
         assert_eq!(twice.to_string(), "URL 2: password: user `a` has another password in an earlier URL\n");
+        let nowhere = Config::from_urls(&["postgres://a:hunter2@h/x", "mysql://a:hunter2@h"]).unwrap_err();
+        assert_eq!(
+            nowhere.to_string(),
+            "URL 2: database: the database is missing: other names lead to the first URL's server\n"
+        );
         assert!(Config::from_urls::<&str>(&[]).is_err());
+    }
+
+    #[test]
+    fn both_protocols_can_be_served_at_once() {
+        let config = Config::from_urls(&[
+            "postgres://app:x@pg.internal/shop?sslmode=disable",
+            "mysql://app:x@my.internal/sales?ssl-mode=verify_identity&budget=7",
+            "mariadb://app:x@/stock?socket=/run/mysqld/mysqld.sock",
+        ])
+        .unwrap();
+        let table = config.table();
+        let found = |protocol, database| {
+            let server = table.resolve_for(protocol, "app", database).unwrap().server;
+            let mode = config.server_tls(server).map(|tls| (tls.mode, tls.name.clone()));
+            (table.server(server).address.to_string(), table.server(server).budget, mode)
+        };
+        let verified = (ServerTlsMode::VerifyFull, "my.internal".to_owned());
+        assert_eq!(found(Protocol::Postgres, "shop"), ("pg.internal:5432".into(), 20, None));
+        assert_eq!(found(Protocol::Postgres, "any"), ("pg.internal:5432".into(), 20, None));
+        assert_eq!(found(Protocol::Mysql, "sales"), ("my.internal:3306".into(), 7, Some(verified)));
+        assert_eq!(found(Protocol::Mysql, "stock"), ("/run/mysqld/mysqld.sock".into(), 20, None));
+        let listeners: Vec<_> = config.listeners().map(|(protocol, at)| format!("{protocol} {at}")).collect();
+        assert_eq!(listeners, ["PostgreSQL 127.0.0.1:6432", "MySQL 127.0.0.1:6033"]);
+
+        let alone = Config::from_urls(&["mysql://app:x@my.internal"]).unwrap();
+        assert!(alone.table().resolve_for(Protocol::Mysql, "app", "any").is_ok());
+        assert_eq!(alone.listeners().map(|(protocol, _)| protocol).collect::<Vec<_>>(), [Protocol::Mysql]);
     }
 }

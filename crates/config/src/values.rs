@@ -46,6 +46,12 @@ pub(crate) enum ValueError {
     Address(#[from] route::AddressError),
     #[error("HTTP is served on host:port only, not on a unix socket")]
     NoUnixSocket,
+    #[error("`{0}` is no network: write it as in \"10.0.0.0/8\", or an IP address")]
+    Network(String),
+    #[error("`{0}` is no length of a prefix: a number from 0 to {1} is expected")]
+    PrefixLen(String, u8),
+    #[error("`{given}` is an address within a network: the network is `{network}`")]
+    HostBits { given: String, network: String },
 }
 
 /// Reads `1h30m`: numbers with units, added up.

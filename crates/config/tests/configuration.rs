@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use auth::{Credential, Secret};
-use config::{Applies, Change, Config, ConsoleAccess, Subject, What, diff};
-use route::{Identity, ServerIndex};
+use config::keys::{AuthPlugin, BinlogDump, ClientCompression, ServerCompression, ServerTlsMode, UnknownUsers};
+use config::{Applies, Change, ClientAuth, Config, ConsoleAccess, ServerTls, Subject, TlsIdentity, What, diff};
+use route::{Identity, Protocol, ServerIndex};
 
 const FILE: &str = r#"
 [pool]
@@ -96,7 +97,7 @@ fn each_login_has_its_credential() {
     let config = read(FILE);
     let server = |user, database| {
         let route = config.table().resolve(user, database).unwrap();
-        (route.server_user.to_string(), route.identity, config.server_credential(&route).clone())
+        (route.server_user.to_string(), route.identity, config.server_credential(&route).cloned().unwrap())
     };
     let plain = |text: &str| Credential::Plain(Secret::from(text));
     assert_eq!(server("app", "shop"), ("app".into(), Identity::Client, plain("outside")));
@@ -166,6 +167,176 @@ fn each_difference_is_named() {
             change(Subject::User("alias".into()), What::Secret, live),
             change(Subject::Route(0), key("weight", "2", "3"), live),
             change(Subject::Route(1), What::Added, live),
+        ]
+    );
+}
+
+/// Two protocols, and every key that has to do with one of them or with TLS.
+const MIXED: &str = r#"
+[listen]
+mysql = ["127.0.0.1:6033", "/tmp", "/run/evenkeel/my.sock"]
+proxy_protocol = ["10.0.0.0/8", "::1"]
+
+[tls]
+certificate = "server.crt"
+key = "server.key"
+client_ca = "ca.crt"
+
+[mysql]
+server_version = "8.0.36"
+auth_plugin = "mysql_native_password"
+unknown_users = "ask_server"
+local_infile = true
+binlog_dump = "pass"
+compression = ["zlib"]
+rsa_key = "server.key"
+max_packet = "16MiB"
+
+[[servers]]
+name = "my-a"
+protocol = "mysql"
+address = "db.internal"
+tls = "verify_full"
+tls_ca = "ca.crt"
+tls_certificate = "server.crt"
+tls_key = "server.key"
+tls_server_name = "my-a.internal"
+proxy_protocol = true
+compression = "zstd"
+
+[[servers]]
+name = "my-b"
+protocol = "mysql"
+address = "/run/mysqld/mysqld.sock"
+
+[[servers]]
+name = "pg"
+address = "pg.internal"
+tls = "disable"
+
+[[databases]]
+name = "sales"
+cluster = "my-a"
+
+[[databases]]
+name = "shop"
+cluster = "pg"
+"#;
+
+/// `text` as a file beside those that it names.
+fn read_beside_files(text: &str) -> (tempfile::TempDir, Config) {
+    let directory = tempfile::tempdir().expect("a folder can be made");
+    for name in ["server.crt", "server.key", "ca.crt"] {
+        std::fs::write(directory.path().join(name), "PEM").expect("a file can be written");
+    }
+    let path = directory.path().join("e.toml");
+    std::fs::write(&path, text).expect("a file can be written");
+    let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    (directory, config)
+}
+
+#[test]
+fn tls_is_as_the_keys_say() {
+    let (directory, config) = read_beside_files(MIXED);
+    let file = |name: &str| directory.path().join(name);
+    let identity = TlsIdentity { certificate: file("server.crt"), key: file("server.key") };
+    let clients = config.client_tls().unwrap();
+    assert!(!clients.required);
+    assert_eq!((&clients.identity, &clients.client_certificates), (&identity, &ClientAuth::Optional(file("ca.crt"))));
+    assert_eq!(
+        config.server_tls(ServerIndex(0)),
+        Some(&ServerTls {
+            mode: ServerTlsMode::VerifyFull,
+            ca: Some(file("ca.crt")),
+            identity: Some(identity),
+            name: "my-a.internal".into(),
+        })
+    );
+    assert_eq!(config.server_tls(ServerIndex(1)), None);
+    assert_eq!(config.server_tls(ServerIndex(2)), None);
+    assert_eq!(config.rsa_key(), Some(&*file("server.key")));
+
+    let (_, strict) = read_beside_files(
+        &MIXED
+            .replace("client_ca = \"ca.crt\"", "client_certificates = \"ignore\"\nmode = \"require\"")
+            .replace("tls = \"disable\"", ""),
+    );
+    let clients = strict.client_tls().unwrap();
+    assert_eq!((clients.required, &clients.client_certificates), (true, &ClientAuth::Ignore));
+    let prefer = strict.server_tls(ServerIndex(2)).unwrap();
+    assert_eq!((prefer.mode, &*prefer.name, &prefer.ca), (ServerTlsMode::Prefer, "pg.internal", &None));
+
+    let off = read(&format!("[tls]\nmode = \"disable\"\ncertificate = \"nowhere\"\n{FILE}"));
+    assert_eq!(off.client_tls(), None);
+}
+
+#[test]
+fn both_protocols_stand_side_by_side() {
+    let (_, config) = read_beside_files(MIXED);
+    let listeners: Vec<_> = config.listeners().map(|(protocol, at)| format!("{protocol} {at}")).collect();
+    assert_eq!(
+        listeners,
+        ["PostgreSQL 127.0.0.1:6432", "MySQL 127.0.0.1:6033", "MySQL /tmp/mysql.sock", "MySQL /run/evenkeel/my.sock"]
+    );
+    let balancers: Vec<String> = config.keys().listen.proxy_protocol.iter().map(ToString::to_string).collect();
+    assert_eq!(balancers, ["10.0.0.0/8", "::1/128"]);
+    let mysql = &config.keys().mysql;
+    assert_eq!(mysql.server_version.as_deref(), Some("8.0.36"));
+    assert_eq!(mysql.auth_plugin, AuthPlugin::MysqlNativePassword);
+    assert_eq!(mysql.unknown_users, UnknownUsers::AskServer);
+    assert_eq!((mysql.local_infile, mysql.binlog_dump), (true, BinlogDump::Pass));
+    assert_eq!((&*mysql.compression, mysql.max_packet.get()), (&[ClientCompression::Zlib][..], 16 << 20));
+    let server = |index| config.server(ServerIndex(index));
+    assert_eq!((server(0).proxy_protocol, server(0).compression), (true, ServerCompression::Zstd));
+    assert_eq!((server(1).proxy_protocol, server(1).compression), (false, ServerCompression::Off));
+
+    let table = config.table();
+    let address = |index| table.server(ServerIndex(index)).address.to_string();
+    assert_eq!(
+        [address(0), address(1), address(2)],
+        ["db.internal:3306", "/run/mysqld/mysqld.sock", "pg.internal:5432"]
+    );
+    let guest = table.resolve_for(Protocol::Mysql, "zoe", "sales").unwrap();
+    assert_eq!((&*guest.server_user, config.server_credential(&guest)), ("zoe", None));
+    assert!(table.resolve_for(Protocol::Postgres, "zoe", "shop").is_err());
+}
+
+#[test]
+fn who_is_not_configured_is_not_listened_for() {
+    let only = |config: &Config| config.listeners().map(|(protocol, _)| protocol).collect::<Vec<_>>();
+    assert_eq!(only(&read(FILE)), [Protocol::Postgres]);
+    let mysql = "[[servers]]\nname = \"a\"\nprotocol = \"mysql\"\naddress = \"db\"\n\
+                 [[databases]]\nname = \"*\"\ncluster = \"a\"\n[[users]]\nname = \"app\"\npassword = \"x\"\n";
+    assert_eq!(only(&read(mysql)), [Protocol::Mysql]);
+    let both = format!("[listen]\npostgres = [\"/tmp\"]\n{mysql}");
+    assert_eq!(only(&read(&both)), [Protocol::Postgres, Protocol::Mysql]);
+}
+
+#[test]
+fn differences_of_tls_and_mysql_are_named() {
+    let (directory, old) = read_beside_files(MIXED);
+    let path = directory.path().join("e.toml");
+    let new = MIXED
+        .replace("\"/tmp\", ", "")
+        .replace("\"::1\"", "\"fd00::/8\"")
+        .replace("client_ca = \"ca.crt\"", "mode = \"require\"")
+        .replace("rsa_key = \"server.key\"", "")
+        .replace("max_packet = \"16MiB\"", "")
+        .replace("compression = \"zstd\"", "");
+    std::fs::write(&path, new).unwrap();
+    let changes: Vec<String> =
+        diff(&old, &Config::load(&path).unwrap()).iter().map(|change| format!("{change}")).collect();
+    assert_eq!(
+        changes,
+        [
+            "[listen] mysql: [\"127.0.0.1:6033\",\"/tmp/mysql.sock\",\"/run/evenkeel/my.sock\"] -> \
+             [\"127.0.0.1:6033\",\"/run/evenkeel/my.sock\"] (at the next start)",
+            "[listen] proxy_protocol: [\"10.0.0.0/8\",\"::1/128\"] -> [\"10.0.0.0/8\",\"fd00::/8\"]",
+            "[tls] client_ca: \"ca.crt\" -> null",
+            "[tls] mode: null -> \"require\"",
+            "[mysql] rsa_key: \"server.key\" -> null (at the next start)",
+            "[mysql] max_packet: \"16MiB\" -> \"64MiB\"",
+            "server my-a compression: \"zstd\" -> \"off\"",
         ]
     );
 }

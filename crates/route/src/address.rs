@@ -4,8 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The port meant when a PostgreSQL address names none.
-const POSTGRES_PORT: u16 = 5432;
+use crate::Protocol;
 
 /// A TCP address or a unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,7 +16,7 @@ pub enum Address {
         /// Port, never 0 for a server.
         port: u16,
     },
-    /// The socket file itself, `…/.s.PGSQL.5432`, not its directory.
+    /// The socket file itself, `…/.s.PGSQL.5432` or `…/mysql.sock`, not its directory.
     Unix {
         /// Full path of the socket file.
         path: PathBuf,
@@ -43,32 +42,33 @@ pub enum AddressError {
     /// Socket addresses have room for 107 bytes.
     #[error("a unix socket path has at most {UNIX_PATH_LEN_MAX} bytes, this one {0}")]
     PathTooLong(usize),
+    /// A port behind the path of a socket that has none.
+    #[error("a MySQL socket has no port: give its path, or its directory for `{MYSQL_SOCKET}` in it")]
+    SocketPort,
 }
+
+/// The socket file meant by a directory, for MySQL: what servers and clients call it unless they are told otherwise.
+const MYSQL_SOCKET: &str = "mysql.sock";
 
 /// Longest path of a unix socket in bytes: `sun_path` has 108 with the closing zero (unix(7)).
 const UNIX_PATH_LEN_MAX: usize = 107;
 
 impl Address {
-    /// Reads `host`, `host:port`, `[v6]:port`, `/directory`, `/directory:port` or the full path of a socket file.
+    /// Reads `host`, `host:port`, `[v6]:port`, a directory or the full path of a socket file.
     ///
-    /// A directory stands for PostgreSQL's file in it, `.s.PGSQL.PORT`. `default_port` fills in where the text names none.
+    /// For PostgreSQL a directory, also `/directory:port`, stands for `.s.PGSQL.PORT` in it; for MySQL it stands for
+    /// `mysql.sock` in it, and a path that ends with `.sock` is the socket file. `default_port` fills in where the text
+    /// names none.
     ///
     /// # Errors
     /// [`AddressError`] says what is wrong with the text.
-    pub fn parse(text: &str, default_port: u16) -> Result<Self, AddressError> {
-        if text.starts_with('/') { Self::parse_path(text, default_port) } else { Self::parse_tcp(text, default_port) }
-    }
-
-    fn parse_path(text: &str, default_port: u16) -> Result<Self, AddressError> {
-        let is_socket_file = text.rsplit('/').next().is_some_and(|name| name.starts_with(".s."));
-        let path = if is_socket_file {
-            PathBuf::from(text)
-        } else {
-            let (directory, port) = match text.rsplit_once(':') {
-                Some((directory, port)) => (directory, parse_port(port)?),
-                None => (text, default_port),
-            };
-            PathBuf::from(directory).join(format!(".s.PGSQL.{port}"))
+    pub fn parse(text: &str, protocol: Protocol, default_port: u16) -> Result<Self, AddressError> {
+        if !text.starts_with('/') {
+            return Self::parse_tcp(text, default_port);
+        }
+        let path = match protocol {
+            Protocol::Postgres => postgres_socket(text, default_port)?,
+            Protocol::Mysql => mysql_socket(text)?,
         };
         match path.as_os_str().len() {
             0..=UNIX_PATH_LEN_MAX => Ok(Self::Unix { path }),
@@ -103,6 +103,25 @@ impl Address {
     }
 }
 
+fn postgres_socket(text: &str, default_port: u16) -> Result<PathBuf, AddressError> {
+    if text.rsplit('/').next().is_some_and(|name| name.starts_with(".s.")) {
+        return Ok(text.into());
+    }
+    let (directory, port) = match text.rsplit_once(':') {
+        Some((directory, port)) => (directory, parse_port(port)?),
+        None => (text, default_port),
+    };
+    Ok(PathBuf::from(directory).join(format!(".s.PGSQL.{port}")))
+}
+
+fn mysql_socket(text: &str) -> Result<PathBuf, AddressError> {
+    match text.rsplit_once(':') {
+        Some((_, port)) if parse_port(port).is_ok() => Err(AddressError::SocketPort),
+        _ if text.ends_with(".sock") => Ok(text.into()),
+        _ => Ok(PathBuf::from(text).join(MYSQL_SOCKET)),
+    }
+}
+
 fn parse_port(text: &str) -> Result<u16, AddressError> {
     text.parse().ok().filter(|port| *port != 0).ok_or_else(|| AddressError::Port(text.into()))
 }
@@ -110,8 +129,9 @@ fn parse_port(text: &str) -> Result<u16, AddressError> {
 impl FromStr for Address {
     type Err = AddressError;
 
+    /// The address of a PostgreSQL server.
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        Self::parse(text, POSTGRES_PORT)
+        Self::parse(text, Protocol::Postgres, Protocol::Postgres.server_port())
     }
 }
 
@@ -144,6 +164,28 @@ mod tests {
             assert_eq!(address.to_string(), canonical);
             assert_eq!(canonical.parse::<Address>().unwrap(), address);
         }
+    }
+
+    #[test]
+    fn a_mysql_address_has_its_own_port_and_socket() {
+        let parse = |text| Address::parse(text, Protocol::Mysql, Protocol::Mysql.server_port());
+        for (text, canonical) in [
+            ("db.internal", "db.internal:3306"),
+            ("[::1]", "[::1]:3306"),
+            ("10.0.0.5:3307", "10.0.0.5:3307"),
+            ("/run/mysqld/mysqld.sock", "/run/mysqld/mysqld.sock"),
+            ("/tmp", "/tmp/mysql.sock"),
+            ("/tmp/a:b", "/tmp/a:b/mysql.sock"),
+        ] {
+            let address = parse(text).unwrap();
+            assert_eq!(address.to_string(), canonical);
+            assert_eq!(parse(canonical), Ok(address));
+        }
+        assert_eq!(parse("/tmp:3306"), Err(AddressError::SocketPort));
+        assert_eq!(parse("/tmp/mysql.sock:1"), Err(AddressError::SocketPort));
+        assert_eq!(parse(""), Err(AddressError::Empty));
+        assert_eq!(parse("db:0"), Err(AddressError::Port("0".into())));
+        assert_eq!(parse(&format!("/{}.sock", "x".repeat(200))), Err(AddressError::PathTooLong(206)));
     }
 
     #[test]

@@ -7,7 +7,15 @@ use crate::fault::What;
 use crate::{Database, Fault, Role, Rule, Server, ServerIndex, Subject, Table, Target, User, nearest};
 
 /// Every contradiction that shows without resolving a route.
-pub(crate) fn entries(servers: &[Server], databases: &[Database], users: &[User], rules: &[Rule]) -> Vec<Fault> {
+///
+/// With `guests`, rules may name users that are not in the list.
+pub(crate) fn entries(
+    servers: &[Server],
+    databases: &[Database],
+    users: &[User],
+    guests: bool,
+    rules: &[Rule],
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     duplicates("server", servers.iter().map(|s| &s.name), Subject::Server, &mut faults);
     duplicates("database", databases.iter().map(|d| &d.name), Subject::Database, &mut faults);
@@ -20,13 +28,17 @@ pub(crate) fn entries(servers: &[Server], databases: &[Database], users: &[User]
         let limits = &server.terms.limits;
         above_cap(limits.guarantee, limits.min_idle, limits.cap, Subject::Server(index), &mut faults);
     }
+    protocols(servers, &mut faults);
     primaries(servers, &mut faults);
     for (database, index) in databases.iter().zip(0..) {
         targets(servers, database, Subject::Database(index), &mut faults);
     }
     for (rule, index) in rules.iter().zip(0..) {
         let subject = Subject::Rule(index);
-        rule_names(rule, databases, users, subject, &mut faults);
+        if !guests {
+            rule_user(rule, users, subject, &mut faults);
+        }
+        rule_database(rule, databases, subject, &mut faults);
         if rule.weight == Some(0) {
             faults.push(fault(subject, "weight", What::ZeroWeight));
         }
@@ -88,6 +100,24 @@ fn duplicates<'a>(
     }
 }
 
+/// One protocol per cluster: its first server's.
+fn protocols(servers: &[Server], faults: &mut Vec<Fault>) {
+    let mut firsts: HashMap<&str, &Server> = HashMap::new();
+    for (server, index) in servers.iter().zip(0..) {
+        let first = *firsts.entry(&server.cluster).or_insert(server);
+        if first.protocol != server.protocol {
+            let what = What::MixedProtocols {
+                cluster: server.cluster.to_string(),
+                first: first.name.to_string(),
+                first_speaks: first.protocol,
+                second: server.name.to_string(),
+                second_speaks: server.protocol,
+            };
+            faults.push(fault(Subject::Server(index), "protocol", what));
+        }
+    }
+}
+
 /// One primary per cluster: declared, or the only `auto`.
 fn primaries(servers: &[Server], faults: &mut Vec<Fault>) {
     #[derive(Default)]
@@ -142,16 +172,20 @@ fn targets(servers: &[Server], database: &Database, subject: Subject, faults: &m
 }
 
 /// A rule for an exact name that nobody can have is a slip of the pen.
-fn rule_names(rule: &Rule, databases: &[Database], users: &[User], subject: Subject, faults: &mut Vec<Fault>) {
-    let user_names = || users.iter().map(|user| &*user.name);
-    if let Some(name) = rule.user.exact().filter(|name| !user_names().any(|user| user == *name)) {
-        let nearest = nearest(name, user_names()).map(Into::into);
+fn rule_user(rule: &Rule, users: &[User], subject: Subject, faults: &mut Vec<Fault>) {
+    let names = || users.iter().map(|user| &*user.name);
+    if let Some(name) = rule.user.exact().filter(|name| !names().any(|user| user == *name)) {
+        let nearest = nearest(name, names()).map(Into::into);
         faults.push(Fault { subject, key: "user", what: What::UnknownUser(rule.user.clone()), nearest });
     }
-    let database_names = || databases.iter().map(|database| &*database.name);
-    let known = |name: &str| database_names().any(|database| database == name || database == "*");
+}
+
+/// The same for databases.
+fn rule_database(rule: &Rule, databases: &[Database], subject: Subject, faults: &mut Vec<Fault>) {
+    let names = || databases.iter().map(|database| &*database.name);
+    let known = |name: &str| names().any(|database| database == name || database == "*");
     if let Some(name) = rule.database.exact().filter(|name| !known(name)) {
-        let nearest = nearest(name, database_names()).map(Into::into);
+        let nearest = nearest(name, names()).map(Into::into);
         faults.push(Fault { subject, key: "database", what: What::UnknownDatabase(rule.database.clone()), nearest });
     }
 }

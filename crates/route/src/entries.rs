@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Address, Limits, Overrides, Pattern, Terms};
+use crate::{Address, Limits, Overrides, Pattern, Protocol, Terms};
 
 /// What a server is in its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -24,6 +24,8 @@ pub struct Server {
     pub name: Arc<str>,
     /// The servers of one cluster hold the same data.
     pub cluster: Arc<str>,
+    /// What it speaks; the same for all servers of a cluster.
+    pub protocol: Protocol,
     /// Where it listens.
     pub address: Address,
     /// What it is in its cluster.
@@ -37,11 +39,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with default terms and the role `auto`.
+    /// A PostgreSQL server with default terms and the role `auto`.
     #[must_use]
     pub fn new(name: &str, cluster: &str, address: Address, budget: u32) -> Self {
-        let (role, zone, terms) = (Role::Auto, None, Terms::default());
-        Self { name: name.into(), cluster: cluster.into(), address, role, zone, budget, terms }
+        Self {
+            name: name.into(),
+            cluster: cluster.into(),
+            protocol: Protocol::default(),
+            address,
+            role: Role::Auto,
+            zone: None,
+            budget,
+            terms: Terms::default(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be wrong with a table, in the names its author used.
 
-use crate::{Pattern, Target};
+use crate::{Pattern, Protocol, Target};
 
 /// The entry that a [`Fault`] is about: its place in the list given to [`Table::new`](crate::Table::new).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,23 @@ pub enum What {
         first: String,
         /// This one.
         second: String,
+    },
+    /// A cluster whose servers speak different protocols: they cannot hold the same data.
+    #[error(
+        "server `{second}` speaks {second_speaks} and server `{first}` {first_speaks}: all servers of cluster `{cluster}` \
+         must speak one protocol"
+    )]
+    MixedProtocols {
+        /// The cluster.
+        cluster: String,
+        /// The server declared first.
+        first: String,
+        /// Its protocol.
+        first_speaks: Protocol,
+        /// This one.
+        second: String,
+        /// Its protocol.
+        second_speaks: Protocol,
     },
     /// Several servers may be the primary, none says that it is.
     #[error("servers `{first}` and `{second}` of cluster `{cluster}` both have the role \"auto\": name the primary")]

@@ -25,6 +25,7 @@ mod entries;
 mod fault;
 mod nearest;
 mod pattern;
+mod protocol;
 mod table;
 mod terms;
 
@@ -33,5 +34,6 @@ pub use entries::{Database, Role, Rule, Server, Target, User};
 pub use fault::{Fault, Subject, What};
 pub use nearest::nearest;
 pub use pattern::Pattern;
+pub use protocol::Protocol;
 pub use table::{DatabaseIndex, Identity, NoRoute, Resolved, ServerIndex, Table, UserIndex};
 pub use terms::{Limits, Overrides, PoolMode, Terms, Timeout, Timeouts};

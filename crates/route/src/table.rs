@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::{Database, Fault, Rule, Server, Terms, User, check, nearest};
+use crate::{Database, Fault, Protocol, Rule, Server, Terms, User, check, nearest};
 
 /// A server's place in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,7 @@ pub enum Identity {
 /// Where a client's work goes and what holds for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
-    /// The user who came.
+    /// The user who came. Where guests are let in, their entry is that of [`Table::guest`].
     pub user: UserIndex,
     /// The database's entry; it may be `*`.
     pub database: DatabaseIndex,
@@ -41,7 +41,7 @@ pub struct Resolved {
     pub server_user: Arc<str>,
     /// Where that name comes from.
     pub identity: Identity,
-    /// The database name there.
+    /// The database name there; empty: none is selected.
     pub server_database: Arc<str>,
     /// Mode, time limits and shares: the server's, changed by database, user and rule, in this order.
     pub terms: Terms,
@@ -58,6 +58,14 @@ pub enum NoRoute {
         /// The configured name most like it. For the log: clients are not told what exists.
         nearest: Option<String>,
     },
+    /// The database exists, and its server speaks another protocol than the client.
+    #[error("database {name} is on a {speaks} server: connect to the address for {speaks} clients")]
+    OtherProtocol {
+        /// What the client asked for.
+        name: String,
+        /// What its server speaks.
+        speaks: Protocol,
+    },
     /// No such user. A login driver goes on as if there were one, so that names cannot be probed.
     #[error("no such user: {name}")]
     UnknownUser {
@@ -72,11 +80,14 @@ pub struct Table {
     pub(crate) servers: Vec<Server>,
     pub(crate) databases: Vec<Database>,
     pub(crate) users: Vec<User>,
+    guest: Option<User>,
     pub(crate) rules: Vec<Rule>,
     database_of: HashMap<Arc<str>, DatabaseIndex>,
     user_of: HashMap<Arc<str>, UserIndex>,
     /// Where each database leads, by its index: looked up once.
     server_of: Vec<ServerIndex>,
+    /// Where clients go that name no database.
+    home: Option<DatabaseIndex>,
 }
 
 impl Table {
@@ -90,15 +101,43 @@ impl Table {
         users: Vec<User>,
         rules: Vec<Rule>,
     ) -> Result<Self, Vec<Fault>> {
-        let mut faults = check::entries(&servers, &databases, &users, &rules);
+        Self::build(servers, databases, users, None, rules)
+    }
+
+    /// The same, with a way in for guests: users who are not in the list, and whom a MySQL server itself knows. `guest`
+    /// says what holds for each of them; its name is that of nobody.
+    ///
+    /// # Errors
+    /// Those of [`Table::new`], except that rules may be for users who are not in the list.
+    pub fn with_guests(
+        servers: Vec<Server>,
+        databases: Vec<Database>,
+        users: Vec<User>,
+        guest: User,
+        rules: Vec<Rule>,
+    ) -> Result<Self, Vec<Fault>> {
+        Self::build(servers, databases, users, Some(guest), rules)
+    }
+
+    fn build(
+        servers: Vec<Server>,
+        databases: Vec<Database>,
+        users: Vec<User>,
+        guest: Option<User>,
+        rules: Vec<Rule>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = check::entries(&servers, &databases, &users, guest.is_some(), &rules);
         // A database that leads nowhere is a fault already, so the indices only shift in a table that nobody gets.
-        let server_of = databases.iter().filter_map(|database| check::leads_to(&servers, &database.target)).collect();
+        let server_of: Vec<_> =
+            databases.iter().filter_map(|database| check::leads_to(&servers, &database.target)).collect();
         let table = Self {
+            home: home(&servers, &databases, &server_of),
             database_of: databases.iter().zip(0..).map(|(d, i)| (Arc::clone(&d.name), DatabaseIndex(i))).collect(),
             user_of: users.iter().zip(0..).map(|(u, i)| (Arc::clone(&u.name), UserIndex(i))).collect(),
             servers,
             databases,
             users,
+            guest,
             rules,
             server_of,
         };
@@ -110,22 +149,32 @@ impl Table {
 
     /// Where the work of `user` on `database` goes. Two look-ups and one pass over the rules.
     ///
+    /// An empty name is that of a MySQL client that selects no database: it goes where `*` leads, or else the first database
+    /// on a MySQL server.
+    ///
     /// # Errors
     /// [`NoRoute`]: the user first, so that an unknown user learns nothing about databases.
     pub fn resolve(&self, user: &str, database: &str) -> Result<Resolved, NoRoute> {
-        let Some(user_index) = self.user_index(user) else {
+        let database_index = self.database_index(database);
+        let Some(user_index) = self.user_index(user).or_else(|| self.guest_index(database_index)) else {
             return Err(NoRoute::UnknownUser { name: user.into() });
         };
-        let Some(database_index) = self.database_index(database) else {
+        let Some(database_index) = database_index else {
             let names = self.databases.iter().map(|database| &*database.name);
             let nearest = nearest(database, names).map(Into::into);
             return Err(NoRoute::UnknownDatabase { name: database.into(), nearest });
         };
         let (user_entry, entry) = (self.user(user_index), self.database(database_index));
+        let is_guest = user_index.0 == self.users.len();
         let (server_user, identity) = match (&entry.server_user, &user_entry.server_user) {
             (Some(name), _) => (name, Identity::Database),
             (None, Some(name)) => (name, Identity::User),
+            (None, None) if is_guest => (&Arc::from(user), Identity::Client),
             (None, None) => (&user_entry.name, Identity::Client),
+        };
+        let server_database = match &entry.server_database {
+            Some(name) if !database.is_empty() => Arc::clone(name),
+            _ => database.into(),
         };
         Ok(Resolved {
             user: user_index,
@@ -133,20 +182,35 @@ impl Table {
             server: self.server_of[database_index.0],
             server_user: Arc::clone(server_user),
             identity,
-            server_database: entry.server_database.clone().unwrap_or_else(|| database.into()),
+            server_database,
             terms: self.terms(user_index, database_index, self.rule(user, database)),
         })
     }
 
-    /// The user of this name.
+    /// The same for a client of this protocol.
+    ///
+    /// # Errors
+    /// Those of [`Table::resolve`], and [`NoRoute::OtherProtocol`] when the client could not talk to the server.
+    pub fn resolve_for(&self, protocol: Protocol, user: &str, database: &str) -> Result<Resolved, NoRoute> {
+        let resolved = self.resolve(user, database)?;
+        match self.server(resolved.server).protocol {
+            speaks if speaks == protocol => Ok(resolved),
+            speaks => Err(NoRoute::OtherProtocol { name: database.into(), speaks }),
+        }
+    }
+
+    /// The user of this name; guests have none.
     #[must_use]
     pub fn user_index(&self, name: &str) -> Option<UserIndex> {
         self.user_of.get(name).copied()
     }
 
-    /// The database that a client means by this name: its own entry, else `*`.
+    /// The database that a client means by this name: its own entry, else `*`. For the empty name see [`Table::resolve`].
     #[must_use]
     pub fn database_index(&self, name: &str) -> Option<DatabaseIndex> {
+        if name.is_empty() && self.home.is_some() {
+            return self.home;
+        }
         self.database_of.get(name).or_else(|| self.database_of.get("*")).copied()
     }
 
@@ -171,7 +235,16 @@ impl Table {
     /// A user. Panics on an index of another table.
     #[must_use]
     pub fn user(&self, index: UserIndex) -> &User {
-        &self.users[index.0]
+        match &self.guest {
+            Some(guest) if index.0 == self.users.len() => guest,
+            _ => &self.users[index.0],
+        }
+    }
+
+    /// What holds for users who are not in the list, if they are let in: their passwords are the server's business.
+    #[must_use]
+    pub fn guest(&self) -> Option<&User> {
+        self.guest.as_ref()
     }
 
     /// All servers, by index.
@@ -186,7 +259,7 @@ impl Table {
         &self.databases
     }
 
-    /// All users, by index.
+    /// All users, by index, without the guest.
     #[must_use]
     pub fn users(&self) -> &[User] {
         &self.users
@@ -215,6 +288,12 @@ impl Table {
         declared.chain(named.into_iter().filter_map(move |name| any.map(|any| (name, any))))
     }
 
+    /// One past the users, if that database's server knows guests.
+    fn guest_index(&self, database: Option<DatabaseIndex>) -> Option<UserIndex> {
+        let is_mysql = self.server(self.server_of(database?)).protocol == Protocol::Mysql;
+        (is_mysql && self.guest.is_some()).then_some(UserIndex(self.users.len()))
+    }
+
     fn terms(&self, user: UserIndex, database: DatabaseIndex, rule: Option<&Rule>) -> Terms {
         let mut terms = self.server(self.server_of(database)).terms.clone();
         self.database(database).overrides.apply(&mut terms);
@@ -224,6 +303,14 @@ impl Table {
         }
         terms
     }
+}
+
+/// Where MySQL clients go that name no database: where `*` leads, else the first database that speaks with them.
+fn home(servers: &[Server], databases: &[Database], server_of: &[ServerIndex]) -> Option<DatabaseIndex> {
+    let mut candidates = databases.iter().zip(server_of).zip(0..);
+    let is_mysql = |server: &ServerIndex| servers[server.0].protocol == Protocol::Mysql;
+    let any = candidates.clone().find(|((database, server), _)| database.takes_any_name() && is_mysql(server));
+    any.or_else(|| candidates.find(|((_, server), _)| is_mysql(server))).map(|(_, index)| DatabaseIndex(index))
 }
 
 #[cfg(test)]

@@ -1,30 +1,74 @@
 //! Addresses: where we listen and where servers do.
 
-use route::Address;
+use std::ops::Deref;
+
+use route::{Address, Protocol};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::values::{ValueError, Written, written};
 
 /// Default port for PostgreSQL clients: that of every other PostgreSQL pooler.
-const LISTEN_PORT: u16 = 6432;
+const POSTGRES_PORT: u16 = 6432;
+/// Default port for MySQL clients: that of ProxySQL.
+const MYSQL_PORT: u16 = 6033;
 /// Default port for HTTP.
 const HTTP_PORT: u16 = 9632;
-/// Default port of a PostgreSQL server.
-const POSTGRES_PORT: u16 = 5432;
 
-/// Where clients connect to us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenAddress(pub Address);
+/// Where clients of one protocol connect to us. Not given: at the default address, if a server speaks the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct Listen<A>(pub(crate) Option<Vec<A>>);
 
-impl Default for ListenAddress {
+impl<A> Default for Listen<A> {
     fn default() -> Self {
-        Self(Address::Tcp { host: "127.0.0.1".into(), port: LISTEN_PORT })
+        Self(None)
     }
 }
 
-impl Written for ListenAddress {
+impl<A> Deref for Listen<A> {
+    type Target = [A];
+
+    fn deref(&self) -> &[A] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// Where PostgreSQL clients connect to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresAddress(pub Address);
+
+impl Default for PostgresAddress {
+    fn default() -> Self {
+        Self(Address::Tcp { host: "127.0.0.1".into(), port: POSTGRES_PORT })
+    }
+}
+
+impl Written for PostgresAddress {
     const EXPECTED: &'static str = "host:port, or a directory for a unix socket";
     fn read(text: &str) -> Result<Self, ValueError> {
-        Ok(Self(Address::parse(text, LISTEN_PORT)?))
+        Ok(Self(Address::parse(text, Protocol::Postgres, POSTGRES_PORT)?))
+    }
+    fn write(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// Where MySQL clients connect to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MysqlAddress(pub Address);
+
+impl Default for MysqlAddress {
+    fn default() -> Self {
+        Self(Address::Tcp { host: "127.0.0.1".into(), port: MYSQL_PORT })
+    }
+}
+
+impl Written for MysqlAddress {
+    const EXPECTED: &'static str = "host:port, or the path of a unix socket";
+    fn read(text: &str) -> Result<Self, ValueError> {
+        Ok(Self(Address::parse(text, Protocol::Mysql, MYSQL_PORT)?))
     }
     fn write(&self) -> String {
         self.0.to_string()
@@ -47,7 +91,7 @@ impl Written for HttpAddress {
         if text == "off" {
             return Ok(Self(None));
         }
-        match Address::parse(text, HTTP_PORT)? {
+        match Address::parse(text, Protocol::Postgres, HTTP_PORT)? {
             Address::Unix { .. } => Err(ValueError::NoUnixSocket),
             tcp => Ok(Self(Some(tcp))),
         }
@@ -57,18 +101,37 @@ impl Written for HttpAddress {
     }
 }
 
-/// Where a database server listens.
+/// Where a database server listens. What the text leaves out depends on the server's protocol, which is another key, so it
+/// is kept as text; a [`Config`](crate::Config) has it written out in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerAddress(pub Address);
+pub struct ServerAddress(String);
+
+impl ServerAddress {
+    /// The address of a server that speaks `protocol`.
+    pub(crate) fn parse(&self, protocol: Protocol) -> Result<Address, ValueError> {
+        Ok(Address::parse(&self.0, protocol, protocol.server_port())?)
+    }
+}
+
+impl From<&Address> for ServerAddress {
+    fn from(address: &Address) -> Self {
+        Self(address.to_string())
+    }
+}
 
 impl Written for ServerAddress {
     const EXPECTED: &'static str = "host:port, or the path of a unix socket";
     fn read(text: &str) -> Result<Self, ValueError> {
-        Ok(Self(Address::parse(text, POSTGRES_PORT)?))
+        Ok(Self(text.into()))
     }
     fn write(&self) -> String {
-        self.0.to_string()
+        self.0.clone()
     }
 }
 
-written!(ListenAddress: "host:port or directory", HttpAddress: "host:port or off", ServerAddress: "host:port or path");
+written!(
+    PostgresAddress: "host:port or directory",
+    MysqlAddress: "host:port or path",
+    HttpAddress: "host:port or off",
+    ServerAddress: "host:port or path"
+);

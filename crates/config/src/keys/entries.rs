@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PoolKeys, ServerAddress};
+use super::{PoolKeys, ServerAddress, ServerCompression, ServerTlsMode};
 use crate::values::{Cap, Period, SecretText, Timeout};
 
 /// The protocol that a server speaks.
@@ -14,6 +14,17 @@ pub enum Protocol {
     /// PostgreSQL, or what speaks its protocol 3.0.
     #[default]
     Postgres,
+    /// MySQL or MariaDB.
+    Mysql,
+}
+
+impl From<Protocol> for route::Protocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Postgres => Self::Postgres,
+            Protocol::Mysql => Self::Mysql,
+        }
+    }
 }
 
 /// What a server is in its cluster.
@@ -74,12 +85,36 @@ pub struct ServerKeys {
     /// The cluster it belongs to: servers that hold the same data, one primary and its replicas. By default its own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// The protocol that it speaks.
+    /// The protocol that it speaks, as all servers of its cluster must.
     #[serde(default)]
     pub protocol: Protocol,
-    /// `host:port`, or a unix socket: its directory (`/var/run/postgresql`, with `:port` if that is not 5432) or the socket
-    /// file itself.
+    /// `host:port`, or a unix socket: the socket file itself (`/run/mysqld/mysqld.sock`) or its directory; there it is
+    /// `.s.PGSQL.5432` for PostgreSQL, with `:port` another one, and `mysql.sock` for MySQL. The port is by default 5432 for
+    /// PostgreSQL and 3306 for MySQL.
     pub address: ServerAddress,
+    /// Whether connections to it are encrypted. By default `"prefer"`, as for libpq, PgBouncer and the MySQL clients; unix
+    /// sockets never are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ServerTlsMode>,
+    /// The PEM file of the certificates that may sign the server's; read by `verify_ca` and `verify_full` only. By default
+    /// those that the operating system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_ca: Option<String>,
+    /// The PEM file of the certificate that we show to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<String>,
+    /// The PEM file of the private key of `tls_certificate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<String>,
+    /// The name that its certificate must have. By default the host of `address`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_server_name: Option<String>,
+    /// Whether connections begin with a header of the PROXY protocol, for servers behind a balancer that insists on it.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// How connections to it are compressed; MySQL only.
+    #[serde(default)]
+    pub compression: ServerCompression,
     /// What it is in its cluster.
     #[serde(default)]
     pub role: Role,
@@ -147,7 +182,8 @@ macro_rules! overridable {
 overridable! {
     /// An entry of `[[databases]]`. It needs either `cluster` or `server`.
     pub struct DatabaseKeys {
-        /// The name that clients ask for; `"*"` takes every name that no other entry has.
+        /// The name that clients ask for; `"*"` takes every name that no other entry has. MySQL clients that ask for none go
+        /// where `"*"` leads, or to the first entry on a MySQL server.
         pub name: String,
         /// The cluster it lives on; its clients go to the primary.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,8 +217,10 @@ overridable! {
     pub struct UserKeys {
         /// The name that clients log in with, unique.
         pub name: String,
-        /// The password, or what PostgreSQL stores for it: `SCRAM-SHA-256$…` or `md5…`. With a password or an md5 hash
-        /// Evenkeel logs in to the server as well; a SCRAM verifier only serves servers that hold the very same one.
+        /// The password, which serves every way to log in, or what a server stores for it. PostgreSQL: `SCRAM-SHA-256$…` or
+        /// `md5…`; with an md5 hash Evenkeel logs in to the server as well, a SCRAM verifier only serves servers that hold the
+        /// very same one. MySQL: `*…` (mysql_native_password), `$A$005$…` (caching_sha2_password) or `ed25519:…` and the
+        /// public key that MariaDB stores.
         #[serde(default, skip_serializing)]
         pub password: Option<SecretText>,
         /// The environment variable that holds it instead.
@@ -241,12 +279,19 @@ overridable! {
 
 impl ServerKeys {
     /// A server that a URL names.
-    pub(crate) fn new(name: String, address: ServerAddress, budget: Option<u32>) -> Self {
+    pub(crate) fn new(name: String, protocol: Protocol, address: ServerAddress, budget: Option<u32>) -> Self {
         Self {
             name,
             cluster: None,
-            protocol: Protocol::Postgres,
+            protocol,
             address,
+            tls: None,
+            tls_ca: None,
+            tls_certificate: None,
+            tls_key: None,
+            tls_server_name: None,
+            proxy_protocol: false,
+            compression: ServerCompression::Off,
             role: Role::Auto,
             zone: None,
             budget: budget.unwrap_or_else(default_budget),

@@ -178,3 +178,86 @@ fn every_contradiction_is_found_at_once() {
         ]
     );
 }
+
+#[test]
+fn a_cluster_speaks_one_protocol() {
+    let mysql = |name, role| Server { protocol: Protocol::Mysql, ..server(name, "shop", role) };
+    let found = faults(Table::new(
+        vec![server("a", "shop", Role::Primary), mysql("b", Role::Replica)],
+        vec![Database::new("shop", cluster("shop"))],
+        vec![],
+        vec![],
+    ));
+    assert_eq!(
+        found,
+        ["Server(1) protocol: server `b` speaks MySQL and server `a` PostgreSQL: all servers of cluster `shop` must \
+             speak one protocol (None)"]
+    );
+}
+
+/// A PostgreSQL server with a database by name, a MySQL server with another and with any other name.
+fn mixed(any: &str, guest: Option<User>, rules: Vec<Rule>) -> Result<Table, Vec<Fault>> {
+    let servers =
+        vec![server("pg", "pg", Role::Auto), Server { protocol: Protocol::Mysql, ..server("my", "my", Role::Auto) }];
+    let sales = Database { server_database: Some("sales_eu".into()), ..Database::new("sales", cluster("my")) };
+    let databases = vec![Database::new("shop", cluster("pg")), sales, Database::new("*", cluster(any))];
+    match guest {
+        None => Table::new(servers, databases, vec![User::new("app")], rules),
+        Some(guest) => Table::with_guests(servers, databases, vec![User::new("app")], guest, rules),
+    }
+}
+
+#[test]
+fn clients_reach_servers_of_their_protocol_only() {
+    let table = mixed("my", None, vec![]).unwrap();
+    let found = |protocol, database| {
+        let found = table.resolve_for(protocol, "app", database).map_err(|error| error.to_string())?;
+        Ok(format!("{} {}", table.server(found.server).name, found.server_database))
+    };
+    assert_eq!(found(Protocol::Postgres, "shop"), Ok("pg shop".into()));
+    assert_eq!(found(Protocol::Mysql, "sales"), Ok("my sales_eu".into()));
+    assert_eq!(found(Protocol::Mysql, "other"), Ok("my other".into()));
+    for (protocol, database, refusal) in [
+        (
+            Protocol::Mysql,
+            "shop",
+            "database shop is on a PostgreSQL server: connect to the address for PostgreSQL clients",
+        ),
+        (Protocol::Postgres, "sales", "database sales is on a MySQL server: connect to the address for MySQL clients"),
+    ] {
+        assert_eq!(found(protocol, database), Err(refusal.to_owned()));
+    }
+}
+
+#[test]
+fn who_names_no_database_is_at_home_on_a_mysql_server() {
+    for (any, entry) in [("my", "*"), ("pg", "sales")] {
+        let table = mixed(any, None, vec![]).unwrap();
+        let found = table.resolve_for(Protocol::Mysql, "app", "").unwrap();
+        assert_eq!(&*table.database(found.database).name, entry);
+        assert_eq!((&*table.server(found.server).name, &*found.server_database), ("my", ""));
+    }
+}
+
+#[test]
+fn guests_are_let_in_to_mysql_servers_only() {
+    let unknown = |table: &Table, database| match table.resolve("zoe", database) {
+        Err(NoRoute::UnknownUser { .. }) => true,
+        Ok(_) => false,
+        Err(other) => panic!("{other}"),
+    };
+    let closed = mixed("my", None, vec![]).unwrap();
+    assert!(unknown(&closed, "sales") && unknown(&closed, "shop") && closed.guest().is_none());
+
+    let rule = Rule { weight: Some(4), ..Rule::new("zoe", "*") };
+    let guest = User { max_clients: Some(3), ..User::new("guest") };
+    assert_eq!(faults(mixed("my", None, vec![rule.clone()])).len(), 1);
+    let open = mixed("my", Some(guest), vec![rule]).unwrap();
+    assert!(unknown(&open, "shop") && !unknown(&open, "sales") && !unknown(&open, ""));
+    let found = open.resolve("zoe", "sales").unwrap();
+    assert_eq!((&*found.server_user, found.identity, found.terms.limits.weight), ("zoe", Identity::Client, 4));
+    assert_eq!(open.user(found.user).max_clients, Some(3));
+    assert_eq!((open.users().len(), open.user_index("zoe")), (1, None));
+    let known = open.resolve("app", "sales").unwrap();
+    assert_eq!((&*open.user(known.user).name, open.user(known.user).max_clients), ("app", None));
+}
