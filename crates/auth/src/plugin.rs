@@ -28,6 +28,10 @@ pub enum Plugin {
     Native,
     /// `caching_sha2_password`: SHA-256, the default since MySQL 8.
     CachingSha2,
+    /// `sha256_password`: the password itself, over an encrypted connection or encrypted with the server's RSA key.
+    ///
+    /// Only to log in to servers: it was replaced by the above. MySQL asks for it at random when there is no such user.
+    Sha256,
     /// `client_ed25519`: MariaDB's signatures.
     Ed25519,
     /// `mysql_clear_password`: the password itself.
@@ -42,6 +46,7 @@ impl Plugin {
         Some(match name {
             b"mysql_native_password" => Self::Native,
             b"caching_sha2_password" => Self::CachingSha2,
+            b"sha256_password" => Self::Sha256,
             b"client_ed25519" => Self::Ed25519,
             b"mysql_clear_password" => Self::Clear,
             b"auth_socket" | b"unix_socket" => Self::Socket,
@@ -54,6 +59,7 @@ impl Plugin {
         match self {
             Self::Native => "mysql_native_password",
             Self::CachingSha2 => "caching_sha2_password",
+            Self::Sha256 => "sha256_password",
             Self::Ed25519 => "client_ed25519",
             Self::Clear => "mysql_clear_password",
             Self::Socket => "auth_socket",
@@ -66,7 +72,7 @@ impl Plugin {
             Self::Native => Some(Method::Native),
             Self::CachingSha2 => Some(Method::CachingSha2),
             Self::Ed25519 => Some(Method::Ed25519),
-            Self::Clear => Some(Method::Cleartext),
+            Self::Sha256 | Self::Clear => Some(Method::Cleartext),
             Self::Socket => None,
         }
     }
@@ -84,13 +90,13 @@ mod tests {
 
     #[test]
     fn names_go_both_ways() {
-        use Plugin::{CachingSha2, Clear, Ed25519, Native, Socket};
-        for plugin in [Native, CachingSha2, Ed25519, Clear, Socket] {
+        use Plugin::{CachingSha2, Clear, Ed25519, Native, Sha256, Socket};
+        for plugin in [Native, CachingSha2, Sha256, Ed25519, Clear, Socket] {
             assert_eq!(Plugin::from_name(plugin.name().as_bytes()), Some(plugin));
             assert_eq!(plugin.method().is_none(), plugin == Socket);
         }
         assert_eq!(Plugin::from_name(b"unix_socket"), Some(Socket));
-        for name in [&b""[..], b"mysql_old_password", b"sha256_password", b"mysql_native_password\0"] {
+        for name in [&b""[..], b"mysql_old_password", b"parsec", b"mysql_native_password\0"] {
             assert_eq!(Plugin::from_name(name), None);
         }
     }

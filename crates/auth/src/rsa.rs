@@ -1,4 +1,4 @@
-//! RSA, with which a password crosses a connection that is not encrypted (`caching_sha2_password`).
+//! RSA, with which a password crosses a connection that is not encrypted (`caching_sha2_password`, `sha256_password`).
 //!
 //! The client XORs the password and a closing NUL with the greeting's nonce and encrypts that with the server's public key, RSA
 //! with OAEP padding, SHA-1 and MGF1. The key comes from the server in PEM; whoever can change what crosses the connection can

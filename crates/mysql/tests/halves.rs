@@ -20,16 +20,10 @@ const NATIVE: &[u8] = b"\xfemysql_native_password\0aaaaaaaaaaaaaaaaaaaa\0";
 
 /// A client half that has answered a greeting over a connection that others can read.
 fn greeted(keys: KeySource, account: Account) -> Dial {
-    let greeting = Greeting {
-        version: b"11.8.3-MariaDB".to_vec(),
-        connection_id: 7,
-        nonce: Nonce::from_random([9; 20]),
-        capabilities: ALWAYS,
-        charset: 45,
-        status: Status::AUTOCOMMIT,
-        plugin: b"caching_sha2_password".to_vec(),
-    };
-    let mut dial = Dial::new(account, wanted(&Scene { client_keys: keys, ..Scene::plain() }));
+    let scene = Scene { client_keys: keys, ..Scene::plain() };
+    let greeting =
+        Greeting { version: b"11.8.3-MariaDB".to_vec(), ..stage::greeting(&scene, Nonce::from_random([9; 20])) };
+    let mut dial = Dial::new(account, wanted(&scene));
     let (mut bytes, mut sequence, mut out) = (Vec::new(), 0, Vec::new());
     greeting.write(&mut bytes, &mut sequence);
     assert!(matches!(dial.handle(&bytes[4..], &mut sequence, &mut out), Ok(Step::Wait)));
@@ -152,15 +146,7 @@ fn a_server_may_refuse_at_once() {
 fn nothing_is_taken_before_tls() {
     let scene = Scene::tls();
     let mut dial = Dial::new(by_password(PASSWORD), wanted(&scene));
-    let greeting = Greeting {
-        version: b"8.4.6".to_vec(),
-        connection_id: 7,
-        nonce: Nonce::from_random([9; 20]),
-        capabilities: scene.offered,
-        charset: 45,
-        status: Status::AUTOCOMMIT,
-        plugin: b"caching_sha2_password".to_vec(),
-    };
+    let greeting = stage::greeting(&scene, Nonce::from_random([9; 20]));
     let (mut bytes, mut sequence, mut out) = (Vec::new(), 0, Vec::new());
     greeting.write(&mut bytes, &mut sequence);
     assert!(matches!(dial.handle(&bytes[4..], &mut sequence, &mut out), Ok(Step::StartTls)));

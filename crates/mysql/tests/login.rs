@@ -20,7 +20,8 @@ use stage::{
 fn each_way_in_takes_its_packets() {
     let native = |scene: Scene| scene.proposing(Plugin::Native);
     for (scene, demand, expected) in [
-        (Scene::plain(), Demand::Trust, "greeting response ok"),
+        (Scene::plain(), Demand::Trust, "greeting response more(2) ok"),
+        (native(Scene::plain()), Demand::Trust, "greeting response ok"),
         (Scene::plain(), password_demand(PASSWORD), "greeting response more(2) ok"),
         (native(Scene::plain()), password_demand(PASSWORD), "greeting response ok"),
         (Scene::plain(), password_demand(&native_hash()), "greeting response switch (20) ok"),

@@ -43,7 +43,7 @@ pub enum DialError {
     /// The server wants the password itself over a connection that others can read.
     #[error(
         "the server asks for the password itself by {plugin}, and the connection is not encrypted: \
-         use TLS or a unix socket, or for caching_sha2_password allow its RSA key"
+         use TLS or a unix socket, or unless it is mysql_clear_password allow the server's RSA key"
     )]
     Unprotected {
         /// How the server asked.

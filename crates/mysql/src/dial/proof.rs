@@ -21,6 +21,9 @@ use crate::{
 /// How often a server may ask for another method: MariaDB goes through all that an account names (`VIA … OR …`).
 pub const SWITCHES_MAX: u8 = 8;
 
+/// How `sha256_password` asks for the server's RSA key (MySQL: `request_public_key`, `sql-common/client_authentication.cc`).
+const SHA256_KEY_REQUEST: u8 = 1;
+
 /// Who logs in, and what proves it.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -151,6 +154,12 @@ impl Prover {
                     request.nonce().ok_or_else(|| malformed("a switch of method", "the nonce has not 20 bytes"))?;
                 (nonce, self.account.answer(plugin, &nonce)?)
             }
+            Plugin::Sha256 if self.account.credential.is_some() => {
+                let nonce =
+                    request.nonce().ok_or_else(|| malformed("a switch of method", "the nonce has not 20 bytes"))?;
+                return self.give_password(Challenge { plugin, nonce }, sequence, out);
+            }
+            Plugin::Sha256 => (before.nonce, Secret::new(vec![0])),
             Plugin::Ed25519 => (before.nonce, self.account.sign(&request.data)?),
             Plugin::Clear if self.channel == Channel::Plain => return Err(DialError::Unprotected { plugin }),
             Plugin::Clear => (before.nonce, self.account.clear(plugin)?),
@@ -161,7 +170,7 @@ impl Prover {
         Ok(Verdict::Open)
     }
 
-    /// Full authentication: the server does not remember the password and wants it.
+    /// The server wants the password itself: by its plugin's nature, or because it does not remember it.
     fn give_password<'a>(
         &mut self,
         challenge: Challenge,
@@ -169,19 +178,26 @@ impl Prover {
         out: &mut Vec<u8>,
     ) -> Result<Verdict<'a>, DialError> {
         self.account.password(challenge.plugin)?;
-        match (self.channel, self.keys.clone()) {
-            (Channel::Secure, _) => {
+        // MySQL does not count a unix socket as secure here (`my_vio_is_encrypted`, `sql/auth/sql_authentication.cc`).
+        let takes_clear = match challenge.plugin {
+            Plugin::Sha256 => self.capabilities.contains(Capabilities::SSL),
+            _ => self.channel == Channel::Secure,
+        };
+        match (self.keys.clone(), self.channel) {
+            _ if takes_clear => {
                 packet::write(out, sequence, self.account.clear(challenge.plugin)?.expose());
                 self.state = State::Verdict(challenge);
                 Ok(Verdict::Open)
             }
-            (Channel::Plain, KeySource::Pinned(key)) => self.seal_password(&key, challenge, sequence, out),
-            (Channel::Plain, KeySource::Ask) => {
-                packet::write(out, sequence, &[PUBLIC_KEY_REQUEST]);
+            (KeySource::Pinned(key), _) => self.seal_password(&key, challenge, sequence, out),
+            // On a unix socket nobody stands between us and the server to change its answer.
+            (KeySource::Ask, _) | (KeySource::Never, Channel::Secure) => {
+                let request = if challenge.plugin == Plugin::Sha256 { SHA256_KEY_REQUEST } else { PUBLIC_KEY_REQUEST };
+                packet::write(out, sequence, &[request]);
                 self.state = State::Key(challenge);
                 Ok(Verdict::Open)
             }
-            (Channel::Plain, KeySource::Never) => Err(DialError::Unprotected { plugin: challenge.plugin }),
+            (KeySource::Never, Channel::Plain) => Err(DialError::Unprotected { plugin: challenge.plugin }),
         }
     }
 
@@ -203,7 +219,9 @@ impl State {
     fn after_answer(challenge: Challenge) -> Self {
         match challenge.plugin {
             Plugin::CachingSha2 => Self::Fast(challenge),
-            Plugin::Native | Plugin::Ed25519 | Plugin::Clear | Plugin::Socket => Self::Verdict(challenge),
+            Plugin::Native | Plugin::Sha256 | Plugin::Ed25519 | Plugin::Clear | Plugin::Socket => {
+                Self::Verdict(challenge)
+            }
         }
     }
 

@@ -148,16 +148,7 @@ impl Server {
     }
 
     fn greet(&mut self, scene: &Scene) {
-        let greeting = Greeting {
-            version: b"8.4.6".to_vec(),
-            connection_id: 7,
-            nonce: Nonce::from_random([3; 20]),
-            capabilities: scene.offered,
-            charset: 45,
-            status: Status::AUTOCOMMIT,
-            plugin: scene.proposed.name().into(),
-        };
-        greeting.write(&mut self.out, &mut self.sequence);
+        greeting(scene, Nonce::from_random([3; 20])).write(&mut self.out, &mut self.sequence);
     }
 
     fn take(&mut self, packet: Packet<'_>) {
@@ -204,6 +195,19 @@ impl Server {
                 Login::begin(Opening::Response(&response), terms, &mut self.sequence, &mut self.out)
             }
         }
+    }
+}
+
+/// How a server of this scene greets.
+pub(crate) fn greeting(scene: &Scene, nonce: Nonce) -> Greeting {
+    Greeting {
+        version: b"8.4.6".to_vec(),
+        connection_id: 7,
+        nonce,
+        capabilities: scene.offered,
+        charset: 45,
+        status: Status::AUTOCOMMIT,
+        plugin: scene.proposed.name().into(),
     }
 }
 
