@@ -14,10 +14,10 @@ use scheduler::{
 const ROUNDS: u64 = 1_000_000;
 const BUDGET: u32 = 200;
 
-/// A scheduler with `routes` routes and its routes, the budget used up by idle connections of all but the first two.
-fn scheduler(routes: usize) -> (Scheduler, Vec<RouteId>) {
+/// A scheduler with this budget and `routes` routes, and its routes.
+fn scheduler(budget: u32, routes: usize) -> (Scheduler, Vec<RouteId>) {
     let limits = Limits {
-        budget: BUDGET,
+        budget,
         connect_concurrency: BUDGET,
         max_waiters: 1_000_000,
         reuse: Reuse::MostRecent,
@@ -62,7 +62,7 @@ fn open(scheduler: &mut Scheduler, route: RouteId, count: u32, conns: &mut Vec<C
 
 /// Attach to an idle connection, detach to idle.
 fn uncontended(routes: usize) -> f64 {
-    let (mut scheduler, routes) = scheduler(routes);
+    let (mut scheduler, routes) = scheduler(BUDGET, routes);
     let mut conns = Vec::new();
     for route in routes.iter().take(BUDGET as usize - 20) {
         open(&mut scheduler, *route, 1, &mut conns);
@@ -84,7 +84,7 @@ fn uncontended(routes: usize) -> f64 {
 /// Two routes hold the budget's rest between them and have a hundred waiters each: every round one waiter comes and one
 /// connection goes from hand to hand.
 fn contended(routes: usize) -> f64 {
-    let (mut scheduler, routes) = scheduler(routes);
+    let (mut scheduler, routes) = scheduler(BUDGET, routes);
     let (mut idle, mut conns) = (Vec::new(), Vec::new());
     for route in routes.iter().skip(2).take(BUDGET as usize - 20) {
         open(&mut scheduler, *route, 1, &mut idle);
@@ -115,11 +115,43 @@ fn contended(routes: usize) -> f64 {
     begun.elapsed().as_nanos() as f64 / ROUNDS as f64
 }
 
+/// Every route has a waiter, and there are slots for half of them at most: every round one connection moves to another
+/// route by a re-key, and one waiter comes.
+fn moving(routes: usize) -> f64 {
+    let (mut scheduler, routes) = scheduler(BUDGET.min(routes as u32 / 2), routes);
+    let patient = Request { deadline: Time(u64::MAX), ..request(Time(0)) };
+    let mut conns = Vec::new();
+    for route in routes.iter().take(scheduler.totals().budget as usize) {
+        open(&mut scheduler, *route, 1, &mut conns);
+    }
+    for route in &routes {
+        scheduler.attach(*route, patient, Time(0));
+    }
+    let begun = Instant::now();
+    for round in 0..ROUNDS {
+        // A second later, so that slots have been kept long enough for the first re-keys; then these set the measure.
+        let now = Time(1_000_000_000 + round * 1_000);
+        let conn = conns[round as usize % conns.len()];
+        scheduler.detach(conn, Detach::Keep(StateKey(0)), now);
+        let taker = match scheduler.poll_decision() {
+            Some(Decision::Rekey { to, .. }) => to,
+            other => panic!("unexpected: {other:?}"),
+        };
+        scheduler.handle_rekeyed(conn, StateKey(0), Duration::ZERO, now);
+        assert!(matches!(scheduler.poll_decision(), Some(Decision::Grant { .. })));
+        scheduler.attach(taker, patient, now);
+    }
+    begun.elapsed().as_nanos() as f64 / ROUNDS as f64
+}
+
 fn main() {
-    println!("{:>10} {:>24} {:>24}", "routes", "idle: ns/attach+detach", "waiting: ns/attach+grant");
+    println!(
+        "{:>10} {:>24} {:>24} {:>24}",
+        "routes", "idle: ns/attach+detach", "waiting: ns/attach+grant", "moving: ns/re-key+grant"
+    );
     for routes in [10, 1_000, 100_000] {
         // The first pass warms up.
         let best = |run: fn(usize) -> f64| (0..4).map(|_| run(routes)).fold(f64::INFINITY, f64::min);
-        println!("{routes:>10} {:>24.0} {:>24.0}", best(uncontended), best(contended));
+        println!("{routes:>10} {:>24.0} {:>24.0} {:>24.0}", best(uncontended), best(contended), best(moving));
     }
 }

@@ -227,8 +227,7 @@ impl Scheduler {
         // In its own class, the connection makes the room.
         let eligible = |index: usize, class: &Class| index == own_class || class.has_room();
         for (title, taker) in self.claimants(eligible).into_iter().flatten() {
-            let ready = self.gives_from(conn, after, title, taker, now);
-            if taker != own && ready.is_some_and(|ready| ready <= now) {
+            if taker != own && self.gives_from(conn, after, title, taker, now).is_some_and(|ready| ready <= now) {
                 return Some(taker);
             }
         }
@@ -239,32 +238,33 @@ impl Scheduler {
     /// From when on the route of this connection, which would keep `after` others, gives it to `taker`.
     fn gives_from(&self, conn: u32, after: u32, title: Title, taker: u32, now: Time) -> Option<Time> {
         let (giver, since) = (self.conns[conn].route, self.conns[conn].since);
-        let keep_time = self.keep_time(self.move_time(conn, taker, now));
         let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
         let above_share = self.is_above_share(giver, after + 1);
         if title == Title::Guarantee && above_share {
             return Some(since);
         }
         if u64::from(after) * taking.weight() >= u64::from(taking.expected() + 1) * giving.weight() {
-            return Some(since.after(keep_time));
+            return Some(since.after(self.keep_time(self.move_time(conn, taker, now))));
         }
         if taking.expected() > 0 || !above_share {
             return None;
         }
         // A giver with waiters of its own has its turn first.
         let keeps = if giving.queue.is_empty() { 1 } else { TURN_KEEPS };
-        Some(since.after(keep_time.saturating_mul(keeps)))
+        Some(since.after(self.keep_time(self.move_time(conn, taker, now)).saturating_mul(keeps)))
     }
 
     /// Whether a slot that does not divide evenly goes round to `taker` with this connection, whose route would keep
     /// `after` others.
     fn rotates(&self, conn: u32, after: u32, taker: u32, now: Time) -> bool {
         let (giver, since) = (self.conns[conn].route, self.conns[conn].since);
-        let keep_time = self.keep_time(self.move_time(conn, taker, now));
         let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
-        since.after(keep_time) <= now
-            && Level::of(after + 1, giving.weight()) > Level::of(taking.expected(), taking.weight())
-            && giving.clock.saturating_sub(taking.clock) > lag_max(keep_time)
+        if Level::of(after + 1, giving.weight()) <= Level::of(taking.expected(), taking.weight()) {
+            return false;
+        }
+        let lag = giving.clock.saturating_sub(taking.clock);
+        let keep_time = self.keep_time(self.move_time(conn, taker, now));
+        lag > lag_max(keep_time) && since.after(keep_time) <= now
     }
 
     /// Whether `held` connections are more than the route's share: of the budget by weight, or its guarantee.

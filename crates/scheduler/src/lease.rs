@@ -97,7 +97,12 @@ impl Scheduler {
             self.close(conn, reason, None, now);
             return self.fill(now);
         }
-        if let Some(heir) = self.successor(conn, now) {
+        // What has just been brought here serves somebody first: else a slot could go round and serve nobody, where moves
+        // take longer than slots are kept.
+        let has_come = matches!(self.conns[conn].state, ConnState::Connecting | ConnState::Rekeying);
+        if !(has_come && had_waiters)
+            && let Some(heir) = self.successor(conn, now)
+        {
             self.move_slot(conn, heir, now);
             return self.fill(now);
         }

@@ -6,7 +6,8 @@
 //!
 //! Life of a connection, as seen here: `Open` is decided (the permit is taken at that instant) → connecting →
 //! [`Scheduler::handle_connected`] → idle or granted → in use → [`Scheduler::detach`] → idle, granted again, or closing →
-//! [`Scheduler::handle_closed`] (only now is the permit free).
+//! [`Scheduler::handle_closed`] (only now is the permit free). When its slot moves to another route the connection is closed
+//! and another one opened, or it is re-keyed: → logging in anew → [`Scheduler::handle_rekeyed`] → idle or granted.
 //!
 //! ```
 //! use std::time::Duration;
@@ -63,12 +64,12 @@
 //!
 //! # How a slot moves
 //!
-//! Inside a route a connection goes from hand to hand. Between routes a move costs a reconnect, so it needs a reason; the
-//! reasons are listed in `allot.rs`. In short: guarantees first, then the smaller grows at the larger's expense until
-//! neither would gain, then what does not divide evenly goes round slowly, by service had. Running leases are never cut
-//! short. A route at or below its share keeps its idle connections for [`Limits::reclaim_after`]; about twenty connect
-//! times is a good value. More keeps slots idle beside waiters, less makes users who think between requests reconnect
-//! each time.
+//! Inside a route a connection goes from hand to hand. Between routes a move costs a reconnect, or, between routes of one
+//! [`Realm`], at least a new login on the live connection ([`Decision::Rekey`]), so it needs a reason; the reasons are
+//! listed in `allot.rs`. In short: guarantees first, then the smaller grows at the larger's expense until neither would
+//! gain, then what does not divide evenly goes round slowly, by service had. Running leases are never cut short. A route
+//! at or below its share keeps its idle connections for [`Limits::reclaim_after`]; about twenty connect times is a good
+//! value. More keeps slots idle beside waiters, less makes users who think between requests reconnect each time.
 //!
 //! # What it costs
 //!

@@ -174,6 +174,20 @@ fn no_more_rekeys_than_connects_may_be_under_way() {
 }
 
 #[test]
+fn a_connection_serves_somebody_wherever_it_comes() {
+    let (mut scheduler, rich, poor, conns) = rich_and_poor(1);
+    let third = scheduler.add_route(plain(), REALM, at(0));
+    let ticket = ask(&mut scheduler, poor, at(1));
+    assert_eq!(the_rekey(&mut scheduler), (conns[0], rich, poor));
+    ask(&mut scheduler, third, at(2));
+    // Nobody need keep a slot longer than for four times 0 ms, as far as was known.
+    rekeyed(&mut scheduler, conns[0], 0, at(1_000));
+    assert_eq!(decisions(&mut scheduler), [Decision::Grant { ticket, conn: conns[0] }]);
+    keep(&mut scheduler, conns[0], at(1_001));
+    assert_eq!(the_rekey(&mut scheduler), (conns[0], poor, third));
+}
+
+#[test]
 fn a_failed_rekey_becomes_a_connect_and_moves_are_reconnects_for_a_while() {
     for failure in [ConnectFailure::Unavailable, ConnectFailure::TooManyConnections] {
         let (mut scheduler, _, poor, conns) = rich_and_poor(6);
