@@ -28,6 +28,7 @@ mod poll;
 mod port;
 pub mod postgres;
 pub mod process;
+pub mod sysbench;
 mod template;
 pub mod wire;
 
@@ -41,6 +42,7 @@ pub use poll::poll_until;
 pub use port::Port;
 pub use postgres::{Login, Options, Postgres, Stop};
 pub use process::Process;
+pub use sysbench::Sysbench;
 pub use wire::Wire;
 
 /// What everything here returns: a chain of contexts to print, because no test reacts to a kind of failure of its tools.

@@ -11,12 +11,14 @@
 //! MariaDB is the machine's own. MySQL comes from a folder of the [cache](crate::cache), because Debian's stable suites
 //! have none; where it could not be installed, [`for_each_server`] says so by name and goes on.
 
+mod client;
 mod install;
 mod options;
 mod result;
 mod server;
 mod wire;
 
+pub use client::Cli;
 pub use install::{Install, UNPACKED};
 pub use options::{Login, Options};
 pub use result::{Answer, Done, Row, ServerError, Table};

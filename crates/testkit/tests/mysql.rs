@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use testkit::mysql::{Answer, Kind, Login, Options, Server, ServerError, for_each_server};
-use testkit::{MyWire, Result, poll_until};
+use testkit::mysql::{Answer, Cli, Kind, Login, Options, Server, ServerError, for_each_server, skipped};
+use testkit::sysbench::Script;
+use testkit::{MyWire, Result, Sysbench, poll_until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -129,6 +130,40 @@ fn the_raw_client_reads_several_results_and_prepares() -> Result<()> {
         let (_, parameters, columns) = wire.prepare("select ? + 1, 2")?;
         assert_eq!((parameters, columns), (1, 2));
 
+        Ok(())
+    })
+}
+
+#[test]
+fn both_command_line_clients_reach_both_servers() -> Result<()> {
+    for_each_server(&Options::new().user("app", "pw", Login::Usual).database("shop"), |server| {
+        for kind in Kind::ALL {
+            let Ok(cli) = Cli::new(kind, server.port(), "app", "pw") else {
+                skipped(kind.name(), "its client is not installed");
+                continue;
+            };
+            // MySQL tells the whole password only to a server whose key or certificate is trusted, once.
+            let cli = cli.option(if kind == Kind::MySql { "--get-server-public-key" } else { "--compress" });
+            assert_eq!(cli.sql("shop", "select database(), user()")?, "shop\tapp@127.0.0.1", "{} client", kind.name());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn sysbench_reports_what_it_did() -> Result<()> {
+    for_each_server(&Options::new().user("app", "pw", Login::Usual).database("shop"), |server| {
+        let bench =
+            Sysbench::new(server.port(), "app", "pw", "shop").clients(2).duration(Duration::from_secs(1)).rows(100);
+        bench.prepare()?;
+        assert_eq!(server.sql("select count(*) from shop.sbtest1")?, "100");
+        let points = bench.clone().unprepared().run()?;
+        assert!(points.transactions > 0 && points.max >= points.p95 && points.p95 > Duration::ZERO);
+        assert!((points.tps - points.qps).abs() < 0.01 * points.tps, "one statement an event");
+        let mixed = bench.clone().script(Script::ReadOnly).without_transactions().run()?;
+        assert!(mixed.qps > 10.0 * mixed.tps, "many statements an event: {}", mixed.report);
+        bench.cleanup()?;
+        assert!(bench.run().unwrap_err().to_string().contains("1146"), "the table is gone");
         Ok(())
     })
 }
