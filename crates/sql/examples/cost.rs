@@ -5,6 +5,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use sql::mysql::Mode;
+
 /// The select of `pgbench -S`, its update, and a report such as applications send.
 const TEXTS: [&str; 3] = [
     "SELECT abalance FROM pgbench_accounts WHERE aid = 43210",
@@ -24,11 +26,16 @@ const ROUNDS: u32 = 30;
 
 fn main() {
     for text in TEXTS {
-        let time = fastest(|| {
+        let postgres = fastest(|| {
             black_box(sql::inspect(black_box(text.as_bytes()), true));
         });
-        let nanos = time.as_secs_f64() * 1e9;
-        println!("{:4} bytes: {nanos:7.1} ns, {:.2} ns a byte", text.len(), nanos / text.len() as f64);
+        let mysql = fastest(|| {
+            black_box(sql::mysql::inspect(black_box(text.as_bytes()), Mode::STANDARD));
+        });
+        for (dialect, time) in [("PostgreSQL", postgres), ("MySQL", mysql)] {
+            let nanos = time.as_secs_f64() * 1e9;
+            println!("{dialect:10} {:4} bytes: {nanos:7.1} ns, {:.2} ns a byte", text.len(), nanos / text.len() as f64);
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! bytes of facts; [`inspect_settings`], [`deallocate_target`] and [`discard_target`] take apart the few statements a pooler
 //! carries out itself. The caller is `session`, which decides from the facts whether a server connection can be shared again.
 //!
+//! This page is of PostgreSQL; [`mysql`] has the same for MySQL and MariaDB.
+//!
 //! # What a verdict promises
 //!
 //! It may report an effect that does not happen, and must never miss one of PostgreSQL's own syntax and functions. A text the
@@ -30,6 +32,8 @@
 
 mod count;
 mod flags;
+mod index;
+pub mod mysql;
 mod postgres;
 
 pub use count::Count;

@@ -1,6 +1,7 @@
 //! The words that matter, and finding out fast that most do not.
 
 use super::Effects;
+use crate::index::Index;
 
 /// The first word of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,8 +120,7 @@ impl Word {
         if let Some(name) = pg_name(text) {
             return name;
         }
-        let known = INDEX.bucket(text).iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
-        known.map_or(Self::Other, |(_, word)| *word)
+        INDEX.find(text).unwrap_or(Self::Other)
     }
 
     /// The meaning of a quoted name, given without its quotes: it can only be a name.
@@ -267,58 +267,8 @@ const TABLE: &[(&[u8], Word)] = &{
     ]
 };
 
-/// Where in [`TABLE`] a word can stand.
-struct Index {
-    /// Per first byte, in either case, one bit for each length that a word beginning with it has.
-    lengths: [u64; 256],
-    /// Per letter, the first entry that begins with it or a later letter; one more to end the last.
-    starts: [usize; 27],
-}
-
-static INDEX: Index = Index::new();
-
-impl Index {
-    const fn new() -> Self {
-        let mut index = Self { lengths: [0; 256], starts: [TABLE.len(); 27] };
-        let mut entry = TABLE.len();
-        let mut letter = 26;
-        while letter > 0 {
-            letter -= 1;
-            let first = b'a' + letter as u8;
-            while entry > 0 && TABLE[entry - 1].0[0] == first {
-                entry -= 1;
-                index.lengths[first as usize] |= 1 << TABLE[entry].0.len();
-            }
-            index.starts[letter] = entry;
-        }
-        assert!(entry == 0, "TABLE is sorted by first letter");
-        // The families of `pg_name` have members of many lengths.
-        index.lengths[b'p' as usize] |= u64::MAX << b"pg_temp".len();
-        let mut letter = b'a';
-        while letter <= b'z' {
-            index.lengths[letter.to_ascii_uppercase() as usize] = index.lengths[letter as usize];
-            letter += 1;
-        }
-        index
-    }
-
-    /// Whether any word, or family of names, has the first letter and the length of `text`.
-    #[inline]
-    fn may_hold(&self, text: &[u8]) -> bool {
-        let Some(first) = text.first() else { return false };
-        // Nothing in the table is longer than 63 bytes, where the server cuts names; the longest bit stands for all beyond.
-        self.lengths[usize::from(*first)] >> text.len().min(63) & 1 == 1
-    }
-
-    /// The entries that begin with the first letter of `text`.
-    fn bucket(&self, text: &[u8]) -> &'static [(&'static [u8], Word)] {
-        let letter = text.first().map_or(u8::MAX, |first| first.to_ascii_lowercase().wrapping_sub(b'a'));
-        match (self.starts.get(usize::from(letter)), self.starts.get(usize::from(letter) + 1)) {
-            (Some(start), Some(end)) => &TABLE[*start..*end],
-            _ => &[],
-        }
-    }
-}
+/// The families are those of [`pg_name`].
+static INDEX: Index<Word> = Index::new(TABLE).with_family(b"pg_temp");
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,1 @@
+set @a := 1, sql_mode = '', global x = 1, @@session.y = @b, names utf8mb4 collate utf8mb4_bin; lock tables t read; create temporary table t (a int); select get_lock('a', 1), row_count(), found_rows(), @x := 5 into @y, @z from db.t for update
