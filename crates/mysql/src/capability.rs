@@ -113,6 +113,11 @@ impl Capabilities {
         Self(self.0 & !flags.0)
     }
 
+    /// Whether results may come without column definitions, by either server's flag for it.
+    pub(crate) const fn may_leave_definitions_out(self) -> bool {
+        self.contains(Self::OPTIONAL_RESULTSET_METADATA) || self.contains(Self::CACHE_METADATA)
+    }
+
     /// These flags with `flags` set: `|` for constants.
     #[must_use]
     pub const fn with(self, flags: Self) -> Self {

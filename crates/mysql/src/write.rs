@@ -65,14 +65,11 @@ fn ok_like(out: &mut Vec<u8>, sequence: &mut u8, capabilities: Capabilities, fir
     });
 }
 
-/// The number of columns, which begins a result.
+/// The number of columns, which begins a result; their definitions follow.
 pub fn column_count(out: &mut Vec<u8>, sequence: &mut u8, capabilities: Capabilities, columns: u64) {
     packet::build(out, sequence, |out| {
-        if capabilities.contains(Capabilities::OPTIONAL_RESULTSET_METADATA) {
-            out.push(1);
-        }
         lenenc::write(out, columns);
-        if capabilities.contains(Capabilities::CACHE_METADATA) {
+        if capabilities.may_leave_definitions_out() {
             out.push(1);
         }
     });

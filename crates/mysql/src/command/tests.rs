@@ -51,6 +51,16 @@ fn a_query_is_its_text_or_has_attributes_before_it() {
 }
 
 #[test]
+fn mysqls_own_client_is_understood() {
+    let stream = include_bytes!("../../corpus/mysql-client-commands");
+    let queries: Vec<_> = (0..5).map(|at| Query::parse(command(stream, at).1, NAMED).unwrap()).collect();
+    assert_eq!((queries[0].text, queries[0].attributes), (&b"select @@version_comment limit 1"[..], &b""[..]));
+    assert_eq!(queries[2].text, b"select 1");
+    assert_eq!(queries[2].attributes, b"\x02\x01\x00\x01\xfe\0\x02n1\xfe\0\x0btraceparent\x02v1\x0600-abc");
+    assert_eq!((queries[4].text, command(stream, 5)), (&b"select 2"[..], (Command::Quit, &b""[..])));
+}
+
+#[test]
 fn attributes_of_odd_shapes_are_refused() {
     let bad: [&[u8]; 6] = [
         b"",

@@ -3,8 +3,10 @@ use crate::{ProtocolError, packet::Packet, view::tests::payloads};
 use proptest::prelude::*;
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Zlib { level: 6 }, Algorithm::Zstd { level: 3 }];
-const SERVER: &[u8] = include_bytes!("../../corpus/compressed-server");
-const CLIENT: &[u8] = include_bytes!("../../corpus/compressed-client");
+const MARIADB: [&[u8]; 2] =
+    [include_bytes!("../../corpus/compressed-client"), include_bytes!("../../corpus/compressed-server")];
+const MYSQL: [&[u8]; 2] =
+    [include_bytes!("../../corpus/mysql-zstd-client"), include_bytes!("../../corpus/mysql-zstd-server")];
 
 fn decompressor(algorithm: Algorithm) -> Decompressor {
     Decompressor::new(algorithm, PAYLOAD_MAX).unwrap()
@@ -19,25 +21,28 @@ fn unwrap_all(algorithm: Algorithm, mut input: &[u8], sequence: &mut u8) -> Resu
     Ok(out)
 }
 
-#[test]
-fn a_captured_session_comes_out_whole() {
-    let (mut decompressor, mut asked, mut rest) = (decompressor(ALGORITHMS[0]), Vec::new(), CLIENT);
-    while let Some(taken) = decompressor.unwrap(rest, &mut 0, &mut asked).unwrap() {
-        rest = &rest[taken..];
+/// All packets in a captured stream, whatever the numbers of the compressed ones: they begin anew with every command.
+fn captured(algorithm: Algorithm, mut stream: &[u8]) -> Vec<u8> {
+    let (mut decompressor, mut out) = (decompressor(algorithm), Vec::new());
+    while let Some((&[_, _, _, sequence, ..], _)) = stream.split_first_chunk::<HEADER_LEN>() {
+        let taken = decompressor.unwrap(stream, &mut { sequence }, &mut out).unwrap().unwrap();
+        stream = &stream[taken..];
     }
-    let asked: Vec<_> = payloads(&asked).collect();
-    assert_eq!((asked[0], asked.len()), (&b"\x03select 1"[..], 6));
+    let whole: usize = payloads(&out).map(|payload| payload.len() + crate::packet::HEADER_LEN).sum();
+    assert_eq!((stream, whole), (&b""[..], out.len()), "no packet is cut");
+    out
+}
 
-    let (mut answered, mut rest) = (Vec::new(), SERVER);
-    while let Some((&[.., sequence, _, _, _], _)) = rest.split_first_chunk::<HEADER_LEN>() {
-        // Every reply begins at 1, and one of these takes more than one compressed packet.
-        let taken = decompressor.unwrap(rest, &mut sequence.clone(), &mut answered).unwrap().unwrap();
-        rest = &rest[taken..];
+#[test]
+fn captured_sessions_come_out_whole() {
+    let mysqls_first = &b"\x03\0\x01select @@version_comment limit 1"[..];
+    let sessions = [(ALGORITHMS[0], MARIADB, &b"\x03select 1"[..]), (ALGORITHMS[1], MYSQL, mysqls_first)];
+    for (algorithm, [client, server], first) in sessions {
+        let (asked, answered) = (captured(algorithm, client), captured(algorithm, server));
+        assert_eq!((payloads(&asked).next(), payloads(&asked).count()), (Some(first), 6));
+        let rows = payloads(&answered).filter(|payload| payload.starts_with(b"\xfc\x58\x02abcabc")).count();
+        assert_eq!((rows, payloads(&answered).last().unwrap()[0]), (1, crate::view::EOF));
     }
-    let rows = payloads(&answered).filter(|payload| payload.starts_with(b"\xfc\x58\x02abcabc")).count();
-    assert_eq!((rows, payloads(&answered).last().unwrap()[0], rest), (1, crate::view::EOF, &b""[..]));
-    let consumed: usize = payloads(&answered).map(|payload| payload.len() + crate::packet::HEADER_LEN).sum();
-    assert_eq!(consumed, answered.len(), "no packet is cut");
 }
 
 #[test]

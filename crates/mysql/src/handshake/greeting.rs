@@ -105,16 +105,22 @@ impl Greeting {
         memchr::memmem::find(&self.version, b"MariaDB").is_some()
     }
 
-    /// Major, minor and patch number; what is not a number is 0.
-    ///
-    /// MariaDB 10 puts `5.5.5-` in front, because replicas of MySQL 5.5 took a first digit for the whole number.
+    /// Major, minor and patch number; what is not a number is 0. See [`version_number`].
     #[must_use]
     pub fn version_number(&self) -> (u16, u16, u16) {
-        let version = self.version.strip_prefix(b"5.5.5-").unwrap_or(&self.version);
-        let end = version.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.')).unwrap_or(version.len());
-        let text = std::str::from_utf8(version.get(..end).unwrap_or_default()).unwrap_or_default();
-        let mut numbers = text.split('.').map(|number| number.parse().unwrap_or(0));
-        let mut next = || numbers.next().unwrap_or(0);
-        (next(), next(), next())
+        version_number(&self.version)
     }
+}
+
+/// Major, minor and patch number of a server's version; what is not a number is 0.
+///
+/// MariaDB 10 puts `5.5.5-` in front, because replicas of MySQL 5.5 took a first digit for the whole number.
+#[must_use]
+pub fn version_number(version: &[u8]) -> (u16, u16, u16) {
+    let version = version.strip_prefix(b"5.5.5-").unwrap_or(version);
+    let end = version.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.')).unwrap_or(version.len());
+    let text = std::str::from_utf8(version.get(..end).unwrap_or_default()).unwrap_or_default();
+    let mut numbers = text.split('.').map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
 }

@@ -60,6 +60,25 @@ fn mariadbs_greeting_is_understood_and_written_back() {
 }
 
 #[test]
+fn mysqls_greeting_and_client_are_understood_and_written_back() {
+    let captured = payload(include_bytes!("../../corpus/mysql-server-greeting"));
+    let greeting = Greeting::parse(captured).unwrap();
+    assert_eq!(
+        (&*greeting.version, greeting.is_mariadb(), greeting.version_number()),
+        (&b"9.7.4-2"[..], false, (9, 7, 4))
+    );
+    assert_eq!((&*greeting.plugin, greeting.charset, greeting.status), (plugin::CACHING_SHA2, 255, Status::AUTOCOMMIT));
+    assert!(greeting.capabilities.contains(Capabilities::LONG_PASSWORD | Capabilities::QUERY_ATTRIBUTES));
+    assert_eq!(written(|out, sequence| greeting.write(out, sequence)), captured);
+
+    let captured = payload(include_bytes!("../../corpus/mysql-client-response"));
+    let read = HandshakeResponse::parse(captured).unwrap();
+    assert_eq!(read.auth_response.expose(), b"\0", "an empty password is a NUL to caching_sha2_password");
+    assert_eq!(read.attributes.get(b"program_name"), Some(&b"mysql"[..]));
+    assert_eq!(written(|out, sequence| read.write(out, sequence)), captured);
+}
+
+#[test]
 fn a_greeting_of_ours_is_understood_by_another_implementation() {
     let greeting = Greeting {
         version: b"8.4.3-evenkeel".to_vec(),

@@ -14,20 +14,18 @@ pub struct ColumnCount {
 impl ColumnCount {
     /// Reads the first packet of a result.
     ///
-    /// Where definitions may be left out, MySQL says whether they are *before* the count
-    /// ([`Capabilities::OPTIONAL_RESULTSET_METADATA`]), so that the packet may begin with 0x00 as an OK packet does; MariaDB
-    /// says it behind the count ([`Capabilities::CACHE_METADATA`]).
+    /// Where definitions may be left out ([`Capabilities::OPTIONAL_RESULTSET_METADATA`] of MySQL,
+    /// [`Capabilities::CACHE_METADATA`] of MariaDB), a byte behind the count says whether they are. MySQL's documentation has
+    /// that byte before the count; the server (9.7) writes it behind.
     ///
     /// # Errors
     /// [`ProtocolError::Malformed`] unless the fields fill the packet.
     pub fn parse(payload: &[u8], capabilities: Capabilities) -> Result<Self, ProtocolError> {
         let mut cursor = Cursor::new(payload);
         let mut fields = || {
-            let before =
-                if capabilities.contains(Capabilities::OPTIONAL_RESULTSET_METADATA) { cursor.u8()? } else { 1 };
             let columns = cursor.lenenc()?;
-            let behind = if capabilities.contains(Capabilities::CACHE_METADATA) { cursor.u8()? } else { 1 };
-            cursor.is_empty().then_some(Self { columns, definitions: before != 0 && behind != 0 })
+            let definitions = !capabilities.may_leave_definitions_out() || cursor.u8()? != 0;
+            cursor.is_empty().then_some(Self { columns, definitions })
         };
         fields().ok_or_else(|| malformed("a column count", "it is not one number"))
     }

@@ -13,6 +13,7 @@ const CLASSIC: Capabilities =
 const MODERN: Capabilities = CLASSIC.with(Capabilities::DEPRECATE_EOF).with(Capabilities::CACHE_METADATA);
 
 const TRACKED: &[u8] = include_bytes!("../../corpus/server-tracked");
+const TRACKED_BY_MYSQL: &[u8] = include_bytes!("../../corpus/mysql-server-tracked");
 const CLASSIC_RESULTS: &[u8] = include_bytes!("../../corpus/server-classic");
 
 pub(crate) fn payloads(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -63,6 +64,18 @@ fn a_server_tells_what_changed_in_the_session() {
 }
 
 #[test]
+fn mysql_tells_global_transaction_identifiers_too() {
+    let oks: Vec<_> = payloads(TRACKED_BY_MYSQL).filter(|payload| is_ok(payload[0])).collect();
+    let created = changes(oks[3]);
+    let Change::Gtid(gtid) = created[1] else { panic!("{created:?}") };
+    assert_eq!((gtid.len(), gtid[36]), (39, b':'), "a server's number and a transaction's");
+    assert_eq!(created[2], Change::TransactionState(b"________"), "creating a table committed");
+    let all: Vec<_> = oks.iter().flat_map(|ok| changes(ok)).collect();
+    assert!(all.contains(&variable("autocommit", "OFF")));
+    assert!(all.contains(&variable("sql_mode", "NO_BACKSLASH_ESCAPES")));
+}
+
+#[test]
 fn an_ok_packet_tells_what_a_statement_did() {
     let inserted = payloads(TRACKED).find(|payload| payload.ends_with(b"I___W___")).unwrap();
     let ok = OkPacket::parse(inserted, MODERN).unwrap();
@@ -75,7 +88,7 @@ fn an_ok_packet_tells_what_a_statement_did() {
 fn ok_packets_read_as_another_implementation_reads_them() {
     let flags = CapabilityFlags::from_bits_truncate(MODERN.basic());
     let mut compared = 0;
-    for payload in payloads(TRACKED) {
+    for payload in payloads(TRACKED).chain(payloads(TRACKED_BY_MYSQL)) {
         // The oracle takes a first byte of 0x00 for an OK packet only, and 0xFE for the end of a result only.
         let theirs = match payload[0] {
             OK if payload.len() >= 7 => {
@@ -96,7 +109,7 @@ fn ok_packets_read_as_another_implementation_reads_them() {
         assert_eq!(ours.info, theirs.info_ref().unwrap_or_default());
         assert_eq!(ours.changes.as_bytes(), theirs.session_state_info_ref().unwrap_or_default());
     }
-    assert!(compared > 12, "{compared}");
+    assert!(compared > 22, "{compared}");
 }
 
 #[test]
@@ -226,9 +239,16 @@ fn a_column_count_may_say_that_definitions_are_left_out() {
     let (mysql, mariadb) = (Capabilities::OPTIONAL_RESULTSET_METADATA, Capabilities::CACHE_METADATA);
     assert_eq!(read(b"\x02", Capabilities::NONE), Some((2, true)));
     assert_eq!(read(b"\xfc\x00\x01", Capabilities::NONE), Some((256, true)));
-    assert_eq!((read(b"\x02\x00", mariadb), read(b"\x02\x01", mariadb)), (Some((2, false)), Some((2, true))));
-    assert_eq!((read(b"\x00\x02", mysql), read(b"\x01\x02", mysql)), (Some((2, false)), Some((2, true))));
-    assert_eq!((read(b"\x02\x00", Capabilities::NONE), read(b"\x02", mariadb), read(b"", mysql)), (None, None, None));
+    for optional in [mysql, mariadb] {
+        assert_eq!((read(b"\x02\x00", optional), read(b"\x02\x01", optional)), (Some((2, false)), Some((2, true))));
+        assert_eq!((read(b"\x02", optional), read(b"", optional)), (None, None));
+    }
+    assert_eq!(read(b"\x02\x00", Capabilities::NONE), None);
+    // select 1, 2 with and without definitions, then a prepare without.
+    let captured: Vec<_> = payloads(include_bytes!("../../corpus/mysql-server-metadata")).collect();
+    assert_eq!((read(captured[0], mysql), read(captured[6], mysql)), (Some((2, true)), Some((2, false))));
+    let prepared = PrepareOk::parse(captured[9], mysql).unwrap();
+    assert_eq!((prepared.columns, prepared.parameters, prepared.metadata), (1, 1, false));
 }
 
 #[test]
