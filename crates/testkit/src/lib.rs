@@ -17,6 +17,7 @@
 
 pub mod bouncer;
 pub mod cache;
+pub mod certificates;
 mod channel;
 pub mod cut;
 pub mod drivers;
@@ -33,6 +34,7 @@ mod template;
 pub mod wire;
 
 pub use bouncer::PgBouncer;
+pub use certificates::Authority;
 pub use cut::Cut;
 pub use evenkeel::{Evenkeel, Speaks};
 pub use install::Install;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::mysql::{Answer, Cli, Kind, Login, Options, Server, ServerError, for_each_server, skipped};
 use testkit::sysbench::Script;
-use testkit::{MyWire, Result, Sysbench, poll_until};
+use testkit::{Authority, MyWire, Result, Sysbench, poll_until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -164,6 +164,25 @@ fn sysbench_reports_what_it_did() -> Result<()> {
         assert!(mixed.qps > 10.0 * mixed.tps, "many statements an event: {}", mixed.report);
         bench.cleanup()?;
         assert!(bench.run().unwrap_err().to_string().contains("1146"), "the table is gone");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_server_with_tls_has_a_certificate_that_its_authority_vouches_for() -> Result<()> {
+    let options = Options::new().user("app", "pw", Login::Usual).database("shop").tls(&["127.0.0.1", "localhost"]);
+    for_each_server(&options, |server| {
+        server.sql("alter user app@'%' require ssl")?;
+        assert_eq!(code(&MyWire::log_in(&server.address(), "app", "pw", None).unwrap_err()), 1045, "without TLS");
+        let question = "show session status like 'Ssl_version'";
+        let ca = |file: &std::path::Path| format!("--ssl-ca={}", file.display());
+        let cli = Cli::new(Kind::MariaDb, server.port(), "app", "pw")?.option("--ssl-verify-server-cert");
+        let trusting = cli.clone().option(&ca(&server.tls()?.authority));
+        assert!(trusting.sql("shop", question)?.contains("TLSv1."));
+        let other = Authority::new("somebody else")?;
+        let folder = tempfile::tempdir()?;
+        let files = other.write(&other.issue(&["127.0.0.1"])?, folder.path())?;
+        assert!(cli.option(&ca(&files.authority)).sql("shop", question).is_err(), "of another authority");
         Ok(())
     })
 }

@@ -29,6 +29,7 @@ pub struct Options {
     pub(super) users: Vec<User>,
     pub(super) databases: Vec<String>,
     pub(super) settings: Vec<(String, String)>,
+    pub(super) tls: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +70,15 @@ impl Options {
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Offers TLS, with a certificate of the server's own authority for these host names or addresses.
+    ///
+    /// Without it MariaDB offers none, and MySQL one that it signed itself.
+    #[must_use]
+    pub fn tls(mut self, names: &[&str]) -> Self {
+        self.tls = Some(names.iter().map(|name| (*name).to_owned()).collect());
         self
     }
 

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::options::{Options, literal};
 use super::{Install, Kind, MyWire};
+use crate::certificates::{Authority, Files};
 use crate::process::{Ending, run, tail};
 use crate::template::{self, DATA};
 use crate::{Port, Process};
@@ -22,6 +23,7 @@ pub struct Server {
     process: Option<Process>,
     install: Install,
     options: Options,
+    tls: Option<Files>,
     port: Port,
     folder: TempDir,
 }
@@ -85,7 +87,8 @@ impl Server {
         let name = format!("{}-{}", install.kind().name().to_lowercase(), install.version());
         let folder = install.folder(&install.kind().name().to_lowercase())?;
         template::copy(&name, &folder.path().join(DATA), || install.initialise())?;
-        let mut server = Self { process: None, install, options, port: Port::reserve()?, folder };
+        let mut server = Self { process: None, install, options, tls: None, port: Port::reserve()?, folder };
+        server.certify()?;
         fs::write(server.folder.path().join(CONFIG), server.config()?)?;
         super::install::give(server.folder.path())?;
         server.restart()?;
@@ -245,6 +248,14 @@ impl Server {
         self.folder.path().join(SOCKET)
     }
 
+    /// The files of [`Options::tls`]: the server's certificate and key, and the authority to trust.
+    ///
+    /// # Errors
+    /// When it was not asked for.
+    pub fn tls(&self) -> Result<&Files> {
+        self.tls.as_ref().context("the server was started without Options::tls")
+    }
+
     /// The server's log so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -263,6 +274,16 @@ impl Server {
     /// When the server is stopped.
     pub fn process(&self) -> Result<&Process> {
         self.process.as_ref().context("the server is stopped")
+    }
+
+    /// Makes the certificate asked for.
+    fn certify(&mut self) -> Result<()> {
+        if let Some(names) = &self.options.tls {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let authority = Authority::new(&format!("{} on port {}", self.kind().name(), self.port()))?;
+            self.tls = Some(authority.write(&authority.issue(&names)?, self.folder.path())?);
+        }
+        Ok(())
     }
 
     fn log_file(&self) -> PathBuf {
@@ -290,6 +311,11 @@ impl Server {
         let common = common.map(|(name, value)| (*name, (*value).to_owned()));
         for (name, value) in own.into_iter().chain(self.install.places()).chain(common) {
             writeln!(text, "{name}={value}")?;
+        }
+        if let Some(Files { authority, certificate, key }) = &self.tls {
+            for (name, file) in [("ssl_ca", authority), ("ssl_cert", certificate), ("ssl_key", key)] {
+                writeln!(text, "{name}={}", file.display())?;
+            }
         }
         for (name, value) in &self.options.settings {
             writeln!(text, "{name}={value}")?;
