@@ -31,25 +31,27 @@
 
 mod diff;
 mod document;
+mod encryption;
 pub mod keys;
 mod phrase;
 mod problem;
 pub mod reference;
 mod resolve;
 mod secrets;
-mod tls;
 mod urls;
 mod values;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use auth::Credential;
+use auth::rsa::KeyPair;
 use route::{Address, Identity, Protocol, Resolved, ServerIndex, Table};
 
 pub use diff::{Applies, Change, Subject, What, diff};
+pub use encryption::{ClientTls, ServerTls};
 pub use problem::{Problem, Problems};
-pub use tls::{ClientAuth, ClientTls, Identity as TlsIdentity, ServerTls};
 pub use values::{Cap, Period, SecretText, Size, TestAfter, Timeout};
 
 use document::Document;
@@ -73,7 +75,7 @@ pub struct Config {
     client_tls: Option<ClientTls>,
     /// By [`ServerIndex`].
     servers_tls: Vec<Option<ServerTls>>,
-    rsa_key: Option<PathBuf>,
+    rsa_key: Option<Arc<KeyPair>>,
 }
 
 /// How a user proves who they are to us, and we to the server.
@@ -185,10 +187,10 @@ impl Config {
         self.servers_tls.get(server.0).and_then(Option::as_ref)
     }
 
-    /// The PEM file of the RSA key for MySQL clients; `None`: one is to be made.
+    /// The RSA key for MySQL clients; `None`: one is to be made.
     #[must_use]
-    pub fn rsa_key(&self) -> Option<&Path> {
-        self.rsa_key.as_deref()
+    pub const fn rsa_key(&self) -> Option<&Arc<KeyPair>> {
+        self.rsa_key.as_ref()
     }
 
     /// What the file says of a server. Panics on an index of another table.

@@ -6,8 +6,7 @@ mod mysql;
 mod table;
 mod tls;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::Config;
 use crate::document::Document;
@@ -134,19 +133,6 @@ impl Check<'_> {
                 wrong(key, "SQL cannot contain a zero byte");
             }
         }
-    }
-
-    /// The path of a file that a key names, if the file can be read. What it must hold is checked by who uses it.
-    fn readable(&mut self, file: &str, path: &[&str]) -> Option<PathBuf> {
-        let found = self.directory.join(file);
-        let is_file = fs::File::open(&found).and_then(|opened| Ok(opened.metadata()?.is_file()));
-        let why = match is_file {
-            Ok(true) => return Some(found),
-            Ok(false) => "it is no file".into(),
-            Err(error) => error.to_string(),
-        };
-        self.wrong(path, format!("cannot read {}: {why}", found.display()));
-        None
     }
 
     fn optional_name(&mut self, name: Option<&str>, path: &[&str]) {

@@ -62,7 +62,8 @@ fn from_env(name: &str) -> Result<Secret, String> {
     value.map(OsString::into_vec).map(Secret::new).ok_or_else(unset)
 }
 
-fn from_file(path: &Path) -> Result<Secret, String> {
+/// The secret that a file holds, without the end of its last line.
+pub(crate) fn from_file(path: &Path) -> Result<Secret, String> {
     let unreadable = |error| format!("cannot read {}: {error}", path.display());
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = zeroize::Zeroizing::new(Vec::new());

@@ -136,10 +136,10 @@ impl Url {
 
 #[cfg(test)]
 mod tests {
-    use crate::keys::ServerTlsMode;
     use crate::{Config, ConsoleAccess};
     use auth::{Credential, Secret};
     use route::Protocol;
+    use tls::Mode;
 
     #[test]
     fn a_url_is_a_configuration() {
@@ -240,20 +240,19 @@ mod tests {
     fn both_protocols_can_be_served_at_once() {
         let config = Config::from_urls(&[
             "postgres://app:x@pg.internal/shop?sslmode=disable",
-            "mysql://app:x@my.internal/sales?ssl-mode=verify_identity&budget=7",
+            "mysql://app:x@my.internal/sales?ssl-mode=required&budget=7",
             "mariadb://app:x@/stock?socket=/run/mysqld/mysqld.sock",
         ])
         .unwrap();
         let table = config.table();
         let found = |protocol, database| {
             let server = table.resolve_for(protocol, "app", database).unwrap().server;
-            let mode = config.server_tls(server).map(|tls| (tls.mode, tls.name.clone()));
+            let mode = config.server_tls(server).map(|tls| tls.connector.mode());
             (table.server(server).address.to_string(), table.server(server).budget, mode)
         };
-        let verified = (ServerTlsMode::VerifyFull, "my.internal".to_owned());
         assert_eq!(found(Protocol::Postgres, "shop"), ("pg.internal:5432".into(), 20, None));
         assert_eq!(found(Protocol::Postgres, "any"), ("pg.internal:5432".into(), 20, None));
-        assert_eq!(found(Protocol::Mysql, "sales"), ("my.internal:3306".into(), 7, Some(verified)));
+        assert_eq!(found(Protocol::Mysql, "sales"), ("my.internal:3306".into(), 7, Some(Mode::Require)));
         assert_eq!(found(Protocol::Mysql, "stock"), ("/run/mysqld/mysqld.sock".into(), 20, None));
         let listeners: Vec<_> = config.listeners().map(|(protocol, at)| format!("{protocol} {at}")).collect();
         assert_eq!(listeners, ["PostgreSQL 127.0.0.1:6432", "MySQL 127.0.0.1:6033"]);

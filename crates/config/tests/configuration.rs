@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use auth::{Credential, Secret};
-use config::keys::{AuthPlugin, BinlogDump, ClientCompression, ServerCompression, ServerTlsMode, UnknownUsers};
-use config::{Applies, Change, ClientAuth, Config, ConsoleAccess, ServerTls, Subject, TlsIdentity, What, diff};
+use config::keys::{AuthPlugin, BinlogDump, ClientCompression, ServerCompression, UnknownUsers};
+use config::{Applies, Change, Config, ConsoleAccess, Subject, What, diff};
 use route::{Identity, Protocol, ServerIndex};
+use tls::{ClientAuth, Mode, Roots};
 
 const FILE: &str = r#"
 [pool]
@@ -189,7 +190,7 @@ unknown_users = "ask_server"
 local_infile = true
 binlog_dump = "pass"
 compression = ["zlib"]
-rsa_key = "server.key"
+rsa_key = "rsa.key"
 max_packet = "16MiB"
 
 [[servers]]
@@ -226,8 +227,12 @@ cluster = "pg"
 /// `text` as a file beside those that it names.
 fn read_beside_files(text: &str) -> (tempfile::TempDir, Config) {
     let directory = tempfile::tempdir().expect("a folder can be made");
-    for name in ["server.crt", "server.key", "ca.crt"] {
-        std::fs::write(directory.path().join(name), "PEM").expect("a file can be written");
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["my-a.internal".to_owned()]).expect("a certificate can be made");
+    let rsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key can be made").serialize_pem();
+    let pem = signing_key.serialize_pem();
+    for (name, text) in [("server.crt", cert.pem()), ("server.key", pem), ("ca.crt", cert.pem()), ("rsa.key", rsa)] {
+        std::fs::write(directory.path().join(name), text).expect("a file can be written");
     }
     let path = directory.path().join("e.toml");
     std::fs::write(&path, text).expect("a file can be written");
@@ -239,22 +244,19 @@ fn read_beside_files(text: &str) -> (tempfile::TempDir, Config) {
 fn tls_is_as_the_keys_say() {
     let (directory, config) = read_beside_files(MIXED);
     let file = |name: &str| directory.path().join(name);
-    let identity = TlsIdentity { certificate: file("server.crt"), key: file("server.key") };
+    let identity = tls::Identity { certificate: file("server.crt"), key: file("server.key") };
     let clients = config.client_tls().unwrap();
     assert!(!clients.required);
-    assert_eq!((&clients.identity, &clients.client_certificates), (&identity, &ClientAuth::Optional(file("ca.crt"))));
-    assert_eq!(
-        config.server_tls(ServerIndex(0)),
-        Some(&ServerTls {
-            mode: ServerTlsMode::VerifyFull,
-            ca: Some(file("ca.crt")),
-            identity: Some(identity),
-            name: "my-a.internal".into(),
-        })
-    );
-    assert_eq!(config.server_tls(ServerIndex(1)), None);
-    assert_eq!(config.server_tls(ServerIndex(2)), None);
-    assert_eq!(config.rsa_key(), Some(&*file("server.key")));
+    let shown = clients.acceptor.settings();
+    assert_eq!((&shown.identity, &shown.clients), (&identity, &ClientAuth::Optional(file("ca.crt"))));
+    assert_eq!(shown.alpn, [b"postgresql"]);
+    let server = config.server_tls(ServerIndex(0)).unwrap();
+    let asked = server.connector.settings();
+    assert_eq!((asked.mode, server.name.as_deref()), (Mode::VerifyFull, Some("my-a.internal")));
+    assert_eq!((&asked.roots, &asked.identity), (&Roots::File(file("ca.crt")), &Some(identity)));
+    assert!(config.server_tls(ServerIndex(1)).is_none());
+    assert!(config.server_tls(ServerIndex(2)).is_none());
+    assert!(config.rsa_key().is_some());
 
     let (_, strict) = read_beside_files(
         &MIXED
@@ -262,12 +264,12 @@ fn tls_is_as_the_keys_say() {
             .replace("tls = \"disable\"", ""),
     );
     let clients = strict.client_tls().unwrap();
-    assert_eq!((clients.required, &clients.client_certificates), (true, &ClientAuth::Ignore));
+    assert_eq!((clients.required, &clients.acceptor.settings().clients), (true, &ClientAuth::None));
     let prefer = strict.server_tls(ServerIndex(2)).unwrap();
-    assert_eq!((prefer.mode, &*prefer.name, &prefer.ca), (ServerTlsMode::Prefer, "pg.internal", &None));
+    assert_eq!((prefer.connector.mode(), &prefer.name), (Mode::Prefer, &None));
 
     let off = read(&format!("[tls]\nmode = \"disable\"\ncertificate = \"nowhere\"\n{FILE}"));
-    assert_eq!(off.client_tls(), None);
+    assert!(off.client_tls().is_none());
 }
 
 #[test]
@@ -320,7 +322,7 @@ fn differences_of_tls_and_mysql_are_named() {
         .replace("\"/tmp\", ", "")
         .replace("\"::1\"", "\"fd00::/8\"")
         .replace("client_ca = \"ca.crt\"", "mode = \"require\"")
-        .replace("rsa_key = \"server.key\"", "")
+        .replace("rsa_key = \"rsa.key\"", "")
         .replace("max_packet = \"16MiB\"", "")
         .replace("compression = \"zstd\"", "");
     std::fs::write(&path, new).unwrap();
@@ -334,7 +336,7 @@ fn differences_of_tls_and_mysql_are_named() {
             "[listen] proxy_protocol: [\"10.0.0.0/8\",\"::1/128\"] -> [\"10.0.0.0/8\",\"fd00::/8\"]",
             "[tls] client_ca: \"ca.crt\" -> null",
             "[tls] mode: null -> \"require\"",
-            "[mysql] rsa_key: \"server.key\" -> null (at the next start)",
+            "[mysql] rsa_key: \"rsa.key\" -> null (at the next start)",
             "[mysql] max_packet: \"16MiB\" -> \"64MiB\"",
             "server my-a compression: \"zstd\" -> \"off\"",
         ]

@@ -12,7 +12,7 @@ pub struct TlsKeys {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<ClientTlsMode>,
     /// The PEM file of our certificate, followed by those that lead to its root. A relative path starts at the
-    /// configuration file, here and for all files. A reload reads them again.
+    /// configuration file, here and for all files. A reload reads all of them again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
     /// The PEM file of its private key.
@@ -68,12 +68,4 @@ pub enum ServerTlsMode {
     VerifyCa,
     /// And it must name the server. (MySQL: VERIFY_IDENTITY)
     VerifyFull,
-}
-
-impl ServerTlsMode {
-    /// Whether the server's certificate is checked.
-    #[must_use]
-    pub const fn verifies(self) -> bool {
-        matches!(self, Self::VerifyCa | Self::VerifyFull)
-    }
 }

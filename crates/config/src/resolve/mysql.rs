@@ -1,9 +1,12 @@
 //! What only MySQL has.
 
-use std::path::PathBuf;
+use std::sync::Arc;
+
+use auth::rsa::KeyPair;
 
 use super::Check;
 use crate::keys::{ClientCompression, File, MysqlKeys, Protocol, ServerCompression};
+use crate::secrets;
 
 /// Longest version that clients are told, in bytes: as long as any server's, which add the name of a distribution.
 const VERSION_LEN_MAX: usize = 64;
@@ -42,8 +45,11 @@ impl Check<'_> {
         }
     }
 
-    /// The file of the RSA key, if one is given.
-    pub(super) fn rsa_key(&mut self, keys: &MysqlKeys) -> Option<PathBuf> {
-        self.readable(keys.rsa_key.as_deref()?, &["mysql", "rsa_key"])
+    /// The RSA key, if one is given.
+    pub(super) fn rsa_key(&mut self, keys: &MysqlKeys) -> Option<Arc<KeyPair>> {
+        let path = self.directory.join(keys.rsa_key.as_deref()?);
+        let key = secrets::from_file(&path)
+            .and_then(|pem| KeyPair::from_pem(&pem).map_err(|error| format!("{}: {error}", path.display())));
+        key.map(Arc::new).map_err(|message| self.wrong(&["mysql", "rsa_key"], message)).ok()
     }
 }
