@@ -1,4 +1,5 @@
-//! Password authentication, both sides of every exchange: pure, no I/O, no clock, no randomness of its own.
+//! Password authentication, both sides of every exchange: pure, no I/O, no clock, and but for [`rsa`] no
+//! randomness of its own.
 //!
 //! It deliberately does not know how messages are framed, where users are configured or which methods a listener offers.
 //! The main types are [`Credential`] (what a configured secret can prove and check) and the two halves of SCRAM-SHA-256,

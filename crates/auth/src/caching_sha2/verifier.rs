@@ -55,7 +55,7 @@ impl Verifier {
     /// Length in bytes of the stored form: `$A$`, three digits, `$`, salt and digest.
     pub const TEXT_LEN: usize = 7 + Self::SALT_LEN + DIGEST_TEXT_LEN;
 
-    /// The verifier of `password`, with a salt made of `random` bytes. Takes [`Rounds`]: about two milliseconds.
+    /// The verifier of `password`, with a salt made of `random` bytes. Takes [`Rounds`]: a millisecond or two.
     ///
     /// # Errors
     /// [`Error::PasswordTooLong`] beyond [`PASSWORD_LEN_MAX`].
