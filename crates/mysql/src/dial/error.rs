@@ -51,8 +51,8 @@ pub enum DialError {
     },
     /// The server wants the password itself, and only a hash of it is known.
     #[error(
-        "the server does not remember this user's password and asks for it, but only a hash of it is known here: \
-         configure the password"
+        "the server asks for the password itself, as caching_sha2_password does after a restart, \
+         and only a hash of it is known here: configure the password"
     )]
     OnlyHash,
 }

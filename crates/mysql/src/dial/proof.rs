@@ -58,7 +58,7 @@ pub(super) struct Challenge {
 /// A proof under way.
 #[derive(Debug)]
 pub(super) struct Prover {
-    pub(super) account: Account,
+    account: Account,
     channel: Channel,
     keys: KeySource,
     capabilities: Capabilities,
@@ -148,16 +148,15 @@ impl Prover {
         let request = AuthSwitchRequest::parse(payload)?;
         let plugin = Plugin::from_name(&request.plugin)
             .ok_or_else(|| DialError::Plugin { name: request.plugin.escape_ascii().to_string() })?;
+        let usual_nonce =
+            || request.nonce().ok_or_else(|| malformed("a switch of method", "the nonce has not 20 bytes"));
         let (nonce, answer) = match plugin {
             Plugin::Native | Plugin::CachingSha2 => {
-                let nonce =
-                    request.nonce().ok_or_else(|| malformed("a switch of method", "the nonce has not 20 bytes"))?;
+                let nonce = usual_nonce()?;
                 (nonce, self.account.answer(plugin, &nonce)?)
             }
             Plugin::Sha256 if self.account.credential.is_some() => {
-                let nonce =
-                    request.nonce().ok_or_else(|| malformed("a switch of method", "the nonce has not 20 bytes"))?;
-                return self.give_password(Challenge { plugin, nonce }, sequence, out);
+                return self.give_password(Challenge { plugin, nonce: usual_nonce()? }, sequence, out);
             }
             Plugin::Sha256 => (before.nonce, Secret::new(vec![0])),
             Plugin::Ed25519 => (before.nonce, self.account.sign(&request.data)?),
