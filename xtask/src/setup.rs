@@ -67,9 +67,10 @@ fn packages(needs: &[Need]) -> Result<()> {
     if is_root() && has("apt-get") {
         return apt::install(&of(&unmet));
     }
-    let command = match has("apt-get") {
-        true => "sudo apt-get install --no-install-recommends",
-        false => "your system's package manager, for what Debian calls",
+    let command = if has("apt-get") {
+        "sudo apt-get install --no-install-recommends"
+    } else {
+        "your system's package manager, for what Debian calls"
     };
     let (optional, required): (Vec<&Need>, Vec<&Need>) = unmet.into_iter().partition(|need| need.optional);
     if !required.is_empty() {
@@ -104,8 +105,8 @@ const DRIVERS: Need = Need {
     is_there: || {
         let python = Command::new(drivers::PYTHON)
             .args(["-c", "import ensurepip, sysconfig; open(sysconfig.get_path('include') + '/Python.h')"])
-            .status();
-        python.is_ok_and(|status| status.success())
+            .output();
+        python.is_ok_and(|output| output.status.success())
             && has("gcc")
             && has("pkg-config")
             && Path::new("/usr/include/mariadb/mysql.h").exists()

@@ -12,6 +12,7 @@
 //! have none; where it could not be installed, [`for_each_server`] says so by name and goes on.
 
 mod client;
+mod handshake;
 mod install;
 mod options;
 mod result;
@@ -19,11 +20,12 @@ mod server;
 mod wire;
 
 pub use client::Cli;
+pub use handshake::{Client, Greeting, capability};
 pub use install::{Install, UNPACKED};
 pub use options::{Login, Options};
 pub use result::{Answer, Done, Row, ServerError, Table};
 pub use server::{SUPERUSER, Server, Session};
-pub use wire::{Client, Greeting, MyWire, Packet, capability, packet};
+pub use wire::{MyWire, Packet, packet};
 
 use anyhow::{Context, Result};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::mysql::{Answer, Cli, Kind, Login, Options, Server, ServerError, for_each_server, skipped};
+use testkit::mysql::{Answer, Cli, Install, Kind, Login, Options, Server, ServerError, for_each_server, skipped};
 use testkit::sysbench::Script;
 use testkit::{Authority, MyWire, Result, Sysbench, poll_until};
 
@@ -81,14 +81,32 @@ fn a_replica_follows_and_can_be_promoted() -> Result<()> {
 }
 
 #[test]
-fn every_login_lets_its_user_in() -> Result<()> {
-    let mariadb = Options::new().user("n", "pw", Login::Native).user("e", "pw", Login::Ed25519);
-    let server = Server::start(Kind::MariaDb, mariadb.user("root2", "", Login::UnixSocket))?;
-    let question = "select user, plugin from mysql.user where host = '%' order by user";
-    assert_eq!(server.sql(question)?, "e\ted25519\nn\tmysql_native_password\nroot2\tunix_socket");
-    MyWire::log_in(&server.address(), "n", "pw", None)?;
+fn every_login_of_mariadb_asks_in_its_own_way() -> Result<()> {
+    let options = Options::new().user("n", "pw", Login::Native).user("e", "pw", Login::Ed25519);
+    let server = Server::start(Kind::MariaDb, options.user("s", "", Login::UnixSocket))?;
+    MyWire::log_in(&server.address(), "n", "pw", None)?.quit()?;
+    let cli = Cli::new(Kind::MariaDb, server.port(), "e", "pw")?;
+    assert_eq!(cli.sql("", "select current_user()")?, "e@%");
     let strange = MyWire::log_in(&server.address(), "e", "pw", None).unwrap_err();
-    assert!(format!("{strange:#}").contains("ed25519"), "{strange:#}");
+    assert!(format!("{strange:#}").contains("client_ed25519"), "{strange:#}");
+    assert_eq!(code(&MyWire::log_in(&server.socket().display().to_string(), "s", "", None).unwrap_err()), 1698);
+    Ok(())
+}
+
+#[test]
+fn every_login_of_mysql_asks_in_its_own_way() -> Result<()> {
+    if let Err(why) = Install::find(Kind::MySql) {
+        skipped("MySQL's logins", &format!("{why:#}"));
+        return Ok(());
+    }
+    let options = Options::new().user("c", "pw", Login::CachingSha2).user("t", "pw", Login::Sha256);
+    let server = Server::start(Kind::MySql, options.user("s", "", Login::UnixSocket))?;
+    MyWire::log_in(&server.address(), "c", "pw", None)?.quit()?;
+    let cli = Cli::new(Kind::MySql, server.port(), "t", "pw")?;
+    assert_eq!(cli.sql("", "select current_user()")?, "t@%");
+    let strange = MyWire::log_in(&server.address(), "t", "pw", None).unwrap_err();
+    assert!(format!("{strange:#}").contains("sha256_password"), "{strange:#}");
+    assert!(MyWire::log_in(&server.socket().display().to_string(), "s", "", None).is_err());
     Ok(())
 }
 
