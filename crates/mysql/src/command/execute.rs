@@ -91,7 +91,8 @@ impl<'a> StmtExecute<'a> {
     /// So [`Capabilities::QUERY_ATTRIBUTES`] is offered to clients only where every server has it.
     ///
     /// # Errors
-    /// [`ProtocolError::Malformed`] when a type is missing, or when there are attributes that the server does not know.
+    /// [`ProtocolError::Malformed`] when a type is missing, or when there are attributes that the server does not know. `out` is
+    /// then as it was.
     pub fn write(
         &self,
         statement_id: u32,
@@ -105,7 +106,7 @@ impl<'a> StmtExecute<'a> {
         if count < self.values_count {
             return Err(malformed("an execution", "it has attributes, which the server does not know"));
         }
-        let mut bound = Bound { own: self.types, kept: types.iter() };
+        let bound = Bound::new(self.types, types, count)?;
         let flags = match named && count > 0 {
             true => self.flags | flag::PARAMETER_COUNT_AVAILABLE,
             false => self.flags & !flag::PARAMETER_COUNT_AVAILABLE,
@@ -122,8 +123,7 @@ impl<'a> StmtExecute<'a> {
         }
         out.extend_from_slice(self.nulls);
         out.push(1);
-        for _ in 0..count {
-            let (kind, name) = bound.next().ok_or_else(missing)?;
+        for (kind, name) in bound {
             out.extend_from_slice(&kind.0);
             if named {
                 lenenc::write_bytes(out, name);
@@ -134,14 +134,21 @@ impl<'a> StmtExecute<'a> {
     }
 }
 
-fn missing() -> ProtocolError {
-    malformed("an execution", "the type of a parameter was never sent")
-}
-
 /// Types that came with the execution, or else those kept from an earlier one.
 struct Bound<'a, 'b> {
     own: Option<ParameterTypes<'a>>,
     kept: std::slice::Iter<'b, ParameterType>,
+}
+
+impl<'a, 'b> Bound<'a, 'b> {
+    /// The types of `count` values.
+    fn new(own: Option<ParameterTypes<'a>>, kept: &'b [ParameterType], count: usize) -> Result<Self, ProtocolError> {
+        if own.is_some() {
+            return Ok(Self { own, kept: [].iter() });
+        }
+        let missing = || malformed("an execution", "the type of a parameter was never sent");
+        Ok(Self { own, kept: kept.get(..count).ok_or_else(missing)?.iter() })
+    }
 }
 
 impl<'a> Iterator for Bound<'a, '_> {
@@ -192,7 +199,7 @@ impl<'a> BulkExecute<'a> {
     /// Appends the payload of the same execution for another connection, with types; see [`StmtExecute::write`].
     ///
     /// # Errors
-    /// [`ProtocolError::Malformed`] when the client sent no types and none were kept.
+    /// [`ProtocolError::Malformed`] when the client sent no types and none were kept. `out` is then as it was.
     pub fn write(
         &self,
         statement_id: u32,
@@ -200,12 +207,11 @@ impl<'a> BulkExecute<'a> {
         types: &[ParameterType],
         out: &mut Vec<u8>,
     ) -> Result<(), ProtocolError> {
-        let mut bound = Bound { own: self.types, kept: types.iter() };
+        let bound = Bound::new(self.types, types, usize::from(parameters))?;
         out.push(Command::StmtBulkExecute.code());
         out.extend_from_slice(&statement_id.to_le_bytes());
         out.extend_from_slice(&(self.flags | Self::SEND_TYPES).to_le_bytes());
-        for _ in 0..parameters {
-            let (kind, _) = bound.next().ok_or_else(missing)?;
+        for (kind, _) in bound {
             out.extend_from_slice(&kind.0);
         }
         out.extend_from_slice(self.values);
