@@ -4,12 +4,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use config::{
     Config, ConsoleAccess,
-    keys::{AuthMethod, PoolKeys, Reuse},
+    keys::{AuthMethod, AuthPlugin, BinlogDump, PoolKeys, Reuse, UnknownUsers},
 };
 use route::ServerIndex;
 use session::{
-    ClientLimits, ClientTls, ConsoleRole, Dialling, Plan, Prepared, ServerPlan, UserEntry, UserSecret,
-    proxy_header::Trusted,
+    Announce, ClientLimits, ClientTls, ConsoleRole, Dialling, MysqlPlan, Plan, Prepared, ServerPlan, UserEntry,
+    UserSecret,
+    proxy_header::{Network, Trusted},
 };
 
 /// The plan for a configuration, with at most so many clients.
@@ -39,9 +40,7 @@ pub(crate) fn plan(config: &Config, clients_max: usize) -> Plan {
         .collect();
     Plan {
         table: table.clone(),
-        servers: (0..table.servers().len())
-            .map(|at| server_plan(config.pool(ServerIndex(at)), table.servers()[at].budget))
-            .collect(),
+        servers: (0..table.servers().len()).map(|at| server_plan(config, ServerIndex(at))).collect(),
         users,
         databases,
         demand: match keys.listen.auth {
@@ -56,8 +55,9 @@ pub(crate) fn plan(config: &Config, clients_max: usize) -> Plan {
             per_database: limits.max_clients_per_database.get().map(|limit| limit as usize),
             per_address: limits.max_clients_per_address.get().map(|limit| limit as usize),
         },
-        balancers: Trusted::default(),
-        client_tls: ClientTls::Never,
+        balancers: balancers(config),
+        client_tls: client_tls(config),
+        mysql: mysql(config),
         login_timeout: keys.timeouts.login.get(),
         prepared: Prepared {
             per_server_max: keys.prepared.max_per_server as usize,
@@ -97,8 +97,57 @@ fn console(config: &Config) -> HashMap<Arc<str>, ConsoleRole> {
         .collect()
 }
 
-fn server_plan(keys: &PoolKeys, budget: u32) -> ServerPlan {
-    let pool = pool::Settings {
+fn balancers(config: &Config) -> Trusted {
+    let networks = config.keys().listen.proxy_protocol.iter();
+    // A network of the configuration is one already: none is lost here.
+    networks.filter_map(|network| Network::new(network.address(), network.prefix_len()).ok()).collect()
+}
+
+fn mysql(config: &Config) -> MysqlPlan {
+    let keys = &config.keys().mysql;
+    MysqlPlan {
+        server_version: keys.server_version.as_deref().map(Into::into),
+        auth_plugin: match keys.auth_plugin {
+            AuthPlugin::CachingSha2Password => auth::Plugin::CachingSha2,
+            AuthPlugin::MysqlNativePassword => auth::Plugin::Native,
+        },
+        asks_servers: keys.unknown_users == UnknownUsers::AskServer,
+        local_infile: keys.local_infile,
+        binlog_dump: keys.binlog_dump == BinlogDump::Pass,
+        rsa_key: config.rsa_key().cloned(),
+        packet_len_max: keys.max_packet.get(),
+    }
+}
+
+fn client_tls(config: &Config) -> ClientTls {
+    match config.client_tls() {
+        None => ClientTls::Never,
+        Some(tls) if tls.required => ClientTls::Required(tls.acceptor.clone()),
+        Some(tls) => ClientTls::Offered(tls.acceptor.clone()),
+    }
+}
+
+fn dialling(config: &Config, server: ServerIndex) -> Dialling {
+    let tls = config.server_tls(server);
+    Dialling {
+        tls: tls.map(|tls| tls.connector.clone()),
+        tls_server_name: tls.and_then(|tls| tls.name.clone()),
+        announce: if config.server(server).proxy_protocol { Announce::Header } else { Announce::No },
+    }
+}
+
+fn server_plan(config: &Config, server: ServerIndex) -> ServerPlan {
+    let keys = config.pool(server);
+    ServerPlan {
+        pool: pool_settings(keys, config.table().server(server).budget),
+        init_sql: keys.init_sql.as_str().into(),
+        validation_query: keys.validation_query.as_str().into(),
+        dialling: dialling(config, server),
+    }
+}
+
+fn pool_settings(keys: &PoolKeys, budget: u32) -> pool::Settings {
+    pool::Settings {
         budget,
         max_waiters: keys.max_waiters,
         checkout_timeout: keys.checkout_timeout.get(),
@@ -123,11 +172,5 @@ fn server_plan(keys: &PoolKeys, budget: u32) -> ServerPlan {
         retention_connects: keys.retention_connects,
         probe_after: keys.probe_after.get(),
         ..pool::Settings::default()
-    };
-    ServerPlan {
-        pool,
-        init_sql: keys.init_sql.as_str().into(),
-        validation_query: keys.validation_query.as_str().into(),
-        dialling: Dialling::default(),
     }
 }

@@ -71,9 +71,9 @@ async fn serve(source: Source, config: Config, log: LogHandle, workers: usize) -
         });
     }
     let mut accepting = Vec::new();
-    for (listener, address) in listeners.await? {
-        tracing::info!(address, "listening for PostgreSQL clients");
-        accepting.push(tokio::spawn(listener.accept_all(engine.clone())));
+    for (listener, protocol, address) in listeners.await? {
+        tracing::info!(address, %protocol, "listening for clients");
+        accepting.push(tokio::spawn(listener.accept_all(engine.clone(), protocol)));
     }
     control.set_state(State::Ready);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers, clients_max, "ready");
@@ -180,19 +180,19 @@ fn clients_max(config: &Config) -> usize {
 }
 
 /// Opens all listeners for clients; none is served before all are open.
-fn listen(config: &Config) -> Result<impl Future<Output = Result<Vec<(Listener, String)>>> + use<>> {
-    let addresses: Vec<_> = config.keys().listen.postgres.iter().map(|address| address.0.clone()).collect();
+fn listen(config: &Config) -> Result<impl Future<Output = Result<Vec<(Listener, route::Protocol, String)>>> + use<>> {
+    let addresses: Vec<_> = config.listeners().map(|(protocol, address)| (protocol, address.clone())).collect();
     if addresses.is_empty() {
-        bail!("listen.postgres names no address");
+        bail!("listen.postgres and listen.mysql name no address");
     }
     Ok(async move {
         let mut listeners = Vec::new();
-        for address in addresses {
+        for (protocol, address) in addresses {
             let listener = match &address {
                 Address::Unix { path } => Listener::Unix(unix(path)?),
                 Address::Tcp { .. } => Listener::Tcp(TcpListener::from_std(tcp(&address).await?.into())?),
             };
-            listeners.push((listener, address.to_string()));
+            listeners.push((listener, protocol, address.to_string()));
         }
         Ok(listeners)
     })

@@ -8,7 +8,7 @@ pub use execute::{BulkExecute, StmtExecute};
 pub use query::Query;
 pub use types::{ParameterType, ParameterTypes};
 
-use crate::{ProtocolError, cursor::Cursor, error::malformed};
+use crate::{Capabilities, ProtocolError, cursor::Cursor, error::malformed};
 
 macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
@@ -110,6 +110,12 @@ impl Command {
     #[must_use]
     pub fn has_reply(self) -> bool {
         !matches!(self, Self::Quit | Self::StmtSendLongData | Self::StmtClose)
+    }
+
+    /// Whether a query or an execution reads the same under both: whether both or neither know attributes.
+    #[must_use]
+    pub fn reads_alike(one: Capabilities, other: Capabilities) -> bool {
+        one.contains(Capabilities::QUERY_ATTRIBUTES) == other.contains(Capabilities::QUERY_ATTRIBUTES)
     }
 
     /// The number of a prepared statement, with which the bodies of all `STMT` commands but the first begin.

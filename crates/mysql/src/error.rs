@@ -213,6 +213,12 @@ impl ErrorReply {
         Self::new(1317, *b"70100", message)
     }
 
+    /// 1421: rows are fetched from a statement without an open cursor.
+    #[must_use]
+    pub fn no_cursor(id: u32) -> Self {
+        Self::new(1421, *b"HY000", format!("The statement ({id}) has no open cursor."))
+    }
+
     /// 1461: the session has as many prepared statements as it may.
     pub fn too_many_statements(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(1461, *b"42000", message)
@@ -221,6 +227,11 @@ impl ErrorReply {
     /// 1835: a payload that is not the protocol. The connection closes after it.
     pub fn malformed_packet(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(1835, *b"HY000", message)
+    }
+
+    /// 1927: the connection was ended by somebody else (MariaDB; MySQL closes without a word).
+    pub fn killed(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(1927, *b"70100", message)
     }
 
     /// 3024: the statement ran longer than it may.

@@ -164,9 +164,11 @@ impl Exchange {
             return false;
         }
         match self.stage {
-            Stage::First(Asked::Text) | Stage::Columns(_) | Stage::Definitions { .. } | Stage::Settled | Stage::File => {
-                false
-            }
+            Stage::First(Asked::Text)
+            | Stage::Columns(_)
+            | Stage::Definitions { .. }
+            | Stage::Settled
+            | Stage::File => false,
             Stage::First(Asked::Rows | Asked::Fields | Asked::Events) | Stage::Rows | Stage::Events => {
                 view::is_err(first) || self.ends_rows(first, len)
             }

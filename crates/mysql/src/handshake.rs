@@ -11,7 +11,7 @@ mod switch;
 
 pub use attributes::{ATTRIBUTES_LEN_MAX, Attributes};
 pub use change_user::ChangeUser;
-pub use greeting::Greeting;
+pub use greeting::{Greeting, version_number};
 pub use nonce::Nonce;
 pub use response::{HandshakeResponse, SslRequest};
 pub use switch::{AuthMoreData, AuthSwitchRequest};

@@ -7,7 +7,7 @@
 //!
 //! - [`packet`]: where a packet begins and ends; [`lenenc`] and [`cursor`]: the protocol's data types.
 //! - [`capability`] and [`status`]: the flag words; both sides must read a payload under the same capabilities.
-//! - [`view`]: borrowed views of replies; [`write`]: their encoders; [`error::ErrorReply`]: errors of our own.
+//! - [`view`]: borrowed views of replies; [`mod@write`]: their encoders; [`error::ErrorReply`]: errors of our own.
 //! - [`handshake`]: the structures of a login; [`login`]: authenticating a client; [`dial`]: logging in to a server.
 //! - [`command`]: what clients ask; [`compress`]: the compressed protocol.
 
@@ -17,10 +17,13 @@ pub mod compress;
 pub mod cursor;
 pub mod dial;
 pub mod error;
+pub mod exchange;
 pub mod handshake;
 pub mod lenenc;
 pub mod login;
 pub mod packet;
+pub mod settings;
+pub mod statement;
 pub mod status;
 pub mod view;
 pub mod write;

@@ -38,11 +38,14 @@ pub fn is_replayable(name: &[u8]) -> bool {
     NOT_REPLAYED.binary_search(&name).is_err()
 }
 
+/// A variable's name and its value.
+type Entry = (Box<[u8]>, Box<[u8]>);
+
 /// Session settings that differ from those of a fresh connection, by name, and the current database. Cheap to share and
 /// to compare.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    entries: Arc<Vec<(Box<[u8]>, Box<[u8]>)>>,
+    entries: Arc<Vec<Entry>>,
     schema: Option<Arc<[u8]>>,
     key: u64,
 }
@@ -229,7 +232,10 @@ mod tests {
             ("\\", "_utf8mb4 x'5c'"),
             ("é", "_utf8mb4 x'c3a9'"),
         ] {
-            assert_eq!(change(&Settings::default(), &settings(&[("v", value)])), format!("SET @@SESSION.`v`={literal}"));
+            assert_eq!(
+                change(&Settings::default(), &settings(&[("v", value)])),
+                format!("SET @@SESSION.`v`={literal}")
+            );
         }
         let results = settings(&[("character_set_results", "")]);
         assert_eq!(change(&Settings::default(), &results), "SET @@SESSION.`character_set_results`=NULL");

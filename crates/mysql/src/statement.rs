@@ -244,6 +244,11 @@ impl ClientStatements {
         self.known.get_mut(&id)
     }
 
+    /// The statements.
+    pub fn iter(&self) -> impl Iterator<Item = &Statement> {
+        self.known.values().map(|own| &*own.statement)
+    }
+
     /// Forgets a number. Returns what it stood for.
     pub fn remove(&mut self, id: u32) -> Option<ClientStatement> {
         let id = if id == LAST_PREPARED { self.last_id } else { id };

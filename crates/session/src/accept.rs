@@ -8,7 +8,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{engine::Engine, postgres::greet, stream::Stream};
+use route::Protocol;
+
+use crate::{engine::Engine, mysql, postgres, stream::Stream};
 
 /// How long to wait when no client can be accepted for want of resources.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,8 +28,8 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Accepts clients until the future is dropped.
-    pub async fn accept_all(self, engine: Arc<Engine>) {
+    /// Accepts clients of this protocol until the future is dropped.
+    pub async fn accept_all(self, engine: Arc<Engine>, protocol: Protocol) {
         loop {
             // Whoever says nothing takes a place here, not a file descriptor that a client needs.
             let Ok(place) = engine.lobby.clone().acquire_owned().await else { return };
@@ -36,7 +38,7 @@ impl Listener {
                 Self::Unix(listener) => listener.accept().await.and_then(|(stream, _)| Stream::unix(stream)),
             };
             match accepted {
-                Ok(stream) => drop(tokio::spawn(receive(engine.clone(), stream, place))),
+                Ok(stream) => drop(tokio::spawn(receive(engine.clone(), stream, protocol, place))),
                 // The client was gone before it was accepted (accept(2), "Error handling").
                 Err(error) if is_of_one_client(&error) => tracing::debug!(%error, "client gone before it was accepted"),
                 Err(error) => {
@@ -49,7 +51,7 @@ impl Listener {
 }
 
 /// Serves whoever connected, to the end; a balancer says first for whom it did.
-async fn receive(engine: Arc<Engine>, mut stream: Stream, place: OwnedSemaphorePermit) {
+async fn receive(engine: Arc<Engine>, mut stream: Stream, protocol: Protocol, place: OwnedSemaphorePermit) {
     let plan = engine.plan();
     let is_balancer = stream.peer().ip().is_some_and(|ip| plan.balancers.contains(ip));
     drop(plan);
@@ -67,7 +69,10 @@ async fn receive(engine: Arc<Engine>, mut stream: Stream, place: OwnedSemaphoreP
         }
         tracing::debug!(%balancer, peer = %stream.peer(), "client behind a balancer");
     }
-    greet::receive(engine, stream, place).await;
+    match protocol {
+        Protocol::Postgres => postgres::greet::receive(engine, stream, place).await,
+        Protocol::Mysql => mysql::greet::receive(engine, stream, place).await,
+    }
 }
 
 fn is_of_one_client(error: &io::Error) -> bool {

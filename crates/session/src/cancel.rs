@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::timeout};
 
 use route::Address;
 
-use crate::stream::Stream;
+use crate::{mysql, stream::Stream};
 
 /// How long a cancel request may take to be delivered.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +41,13 @@ pub(crate) enum Means {
     Postgres {
         /// The key.
         key: Box<[u8]>,
+    },
+    /// By another login of the same user, which kills the query.
+    Mysql {
+        /// The user.
+        login: Arc<mysql::Login>,
+        /// How the server is reached.
+        habits: Arc<mysql::Habits>,
     },
 }
 
@@ -70,6 +77,9 @@ impl Underway {
         let delivered = timeout(DELIVERY_TIMEOUT, async {
             match &target.means {
                 Means::Postgres { key } => ask_postgres(target, key).await,
+                Means::Mysql { login, habits } => {
+                    mysql::kill_query(target, login, habits).await.map_err(io::Error::other)
+                }
             }
         });
         match delivered.await {
@@ -99,6 +109,11 @@ impl CancelTarget {
     /// The connection that the server at this address knows by this number.
     pub(crate) fn new(address: Address, process: u32, means: Means) -> Self {
         Self { address, process, means, traffic: Traffic::default() }
+    }
+
+    /// Where the server is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// The server's number for the connection.

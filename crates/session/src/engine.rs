@@ -8,7 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use auth::scram::Key;
+use auth::{rsa::KeyPair, scram::Key};
 use pool::{ClassId, RouteId, RouteLimits};
 use route::{Identity, NoRoute, Resolved, ServerIndex};
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -17,7 +17,8 @@ use crate::{
     console::Console,
     driver::{AnyLink, Driver},
     flow::Buffers,
-    lane::{Handling, Lane, Names},
+    lane::{Flavour, Handling, Lane, Names},
+    mysql::{Facts, guest::CHECKS_MAX},
     observe::ServerMeters,
     plan::Plan,
     pools::AnyPool,
@@ -46,6 +47,12 @@ pub struct Engine {
     console: OnceLock<Arc<dyn Console>>,
     /// What mock verifiers are made of, so that a user who does not exist looks the same at every try.
     pub(crate) mock_seed: Key,
+    /// What a MySQL client is checked against whose user does not exist.
+    pub(crate) decoy: UserSecret,
+    /// With what MySQL clients without TLS hide their password, if the plan names no key: made when the first one asks.
+    rsa_key: OnceLock<Option<Arc<KeyPair>>>,
+    /// Turns for checking passwords of guests at servers.
+    pub(crate) guest_checks: Semaphore,
     world: Mutex<World>,
 }
 
@@ -53,7 +60,17 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct World {
     servers: HashMap<Arc<str>, ServerPool>,
-    lanes: HashMap<(Arc<str>, Arc<str>), AnyLink>,
+    lanes: HashMap<LaneKey, AnyLink>,
+    /// Passwords that servers have accepted, of users that the plan does not know.
+    guests: HashMap<Arc<str>, Arc<UserSecret>>,
+}
+
+/// What a route is found by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct LaneKey {
+    user: Arc<str>,
+    database: Arc<str>,
+    flavour: Flavour,
 }
 
 /// The pool of one server.
@@ -77,6 +94,9 @@ pub enum LaneError {
     /// There are too many already.
     #[error("too many routes ({ROUTES_MAX})")]
     TooMany,
+    /// The database is on a server that speaks the other protocol.
+    #[error("this database is on a server that speaks {0}")]
+    OtherProtocol(&'static str),
 }
 
 impl Engine {
@@ -93,6 +113,9 @@ impl Engine {
             lobby: Arc::new(Semaphore::new(LOBBY_MAX)),
             console: OnceLock::new(),
             mock_seed: Key::new(random()),
+            decoy: UserSecret::new(auth::Credential::Plain(auth::Secret::new(random::<32>().to_vec()))),
+            rsa_key: OnceLock::new(),
+            guest_checks: Semaphore::new(CHECKS_MAX),
             world: Mutex::new(world),
         });
         let weak = Arc::downgrade(&engine);
@@ -121,6 +144,9 @@ impl Engine {
         let mut world = self.lock();
         world.update_servers(&plan);
         self.registry.set_limits(plan.limits);
+        if !plan.mysql.asks_servers {
+            world.guests.clear();
+        }
         let retired = world.retire_lanes(&plan, &self.plan.load());
         self.plan.store(Arc::new(plan));
         for lane in retired {
@@ -136,23 +162,23 @@ impl Engine {
     /// # Errors
     /// [`LaneError`] when there can be none.
     pub fn lane(&self, user: &str, database: &str) -> Result<Arc<Lane>, LaneError> {
-        Ok(self.link(user, database)?.lane().clone())
+        Ok(self.link(user, database, Flavour::Plain)?.lane().clone())
     }
 
     /// The same for the sessions of its protocol.
-    pub(crate) fn link(&self, user: &str, database: &str) -> Result<AnyLink, LaneError> {
+    pub(crate) fn link(&self, user: &str, database: &str, flavour: Flavour) -> Result<AnyLink, LaneError> {
         let mut world = self.lock();
         // Under the lock: plan and world change together.
         let plan = self.plan.load();
         let resolved = plan.table.resolve(user, database)?;
-        let key = (Arc::from(user), Arc::from(database));
+        let key = LaneKey { user: user.into(), database: database.into(), flavour };
         if let Some(lane) = world.lanes.get(&key) {
             return Ok(lane.clone());
         }
         if world.lanes.len() >= ROUTES_MAX {
             return Err(LaneError::TooMany);
         }
-        let link = world.open_lane(&plan, &key.0, &key.1, &resolved)?;
+        let link = world.open_lane(&plan, &key, &resolved)?;
         world.lanes.insert(key, link.clone());
         drop(world);
         if resolved.terms.limits.initial > 0 {
@@ -172,7 +198,52 @@ impl Engine {
         database: &str,
         within: Duration,
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
-        self.link(user, database)?.probe(within).await
+        self.link(user, database, Flavour::Plain)?.probe(within).await
+    }
+
+    /// What makes the connections for this user on this database.
+    pub(crate) fn driver(&self, user: &str, database: &str) -> Result<(Driver, Resolved), LaneError> {
+        let world = self.lock();
+        let plan = self.plan.load();
+        let resolved = plan.table.resolve(user, database)?;
+        let known = world.servers.get(&plan.table.server(resolved.server).name).ok_or(LaneError::TooMany)?;
+        Ok((known.driver.clone(), resolved))
+    }
+
+    /// What is known of the MySQL servers that have been reached.
+    pub(crate) fn mysql_facts(&self) -> Vec<Arc<Facts>> {
+        self.lock().servers.values().filter_map(|known| known.driver.mysql_facts()).collect()
+    }
+
+    /// With what MySQL clients without TLS hide their password.
+    pub(crate) fn rsa_key(&self, plan: &Plan) -> Option<Arc<KeyPair>> {
+        let made = || {
+            let key = KeyPair::generate().inspect_err(|error| tracing::warn!(%error, "no RSA key for MySQL clients"));
+            key.ok().map(Arc::new)
+        };
+        plan.mysql.rsa_key.clone().or_else(|| self.rsa_key.get_or_init(made).clone())
+    }
+
+    /// The password of a guest that a server has accepted.
+    pub(crate) fn guest(&self, user: &str) -> Option<Arc<UserSecret>> {
+        self.lock().guests.get(user).cloned()
+    }
+
+    /// A server has accepted a guest's password. Routes that logged in with an older one make way.
+    pub(crate) fn admit_guest(&self, user: Arc<str>, secret: Arc<UserSecret>) {
+        let mut world = self.lock();
+        if world.guests.len() >= ROUTES_MAX {
+            world.guests.clear();
+        }
+        world.guests.insert(user.clone(), secret);
+        let gone: Vec<_> = world.lanes.extract_if(|key, _| key.user == user).map(|(_, link)| link).collect();
+        for link in gone {
+            let lane = link.lane();
+            lane.pool().remove_route(lane.id);
+            if let Some(known) = world.servers.get(&lane.server) {
+                known.meters.forget_route(lane.id);
+            }
+        }
     }
 
     /// Every route in use.
@@ -272,7 +343,7 @@ impl World {
     /// Updates the routes that stay what they are, and takes out the others.
     fn retire_lanes(&mut self, plan: &Plan, old: &Plan) -> Vec<Arc<Lane>> {
         let mut retired = Vec::new();
-        self.lanes.retain(|(user, database), link| {
+        self.lanes.retain(|LaneKey { user, database, .. }, link| {
             let lane = link.lane();
             let resolved = plan.table.resolve(user, database);
             let stays = match (&resolved, old.table.resolve(user, database)) {
@@ -302,13 +373,8 @@ impl World {
         retired
     }
 
-    fn open_lane(
-        &self,
-        plan: &Plan,
-        user: &Arc<str>,
-        database: &Arc<str>,
-        resolved: &Resolved,
-    ) -> Result<AnyLink, LaneError> {
+    fn open_lane(&self, plan: &Plan, key: &LaneKey, resolved: &Resolved) -> Result<AnyLink, LaneError> {
+        let LaneKey { user, database, flavour } = key;
         let server = plan.table.server(resolved.server);
         // A reload may have replaced the plan between the look-up of the route and the lock on the world.
         let known = self.servers.get(&server.name).ok_or(LaneError::TooMany)?;
@@ -318,8 +384,9 @@ impl World {
             server: server.name.clone(),
             server_user: resolved.server_user.clone(),
             server_database: resolved.server_database.clone(),
+            flavour: *flavour,
         };
-        let secret = plan.secret(resolved, user, database);
+        let secret = plan.secret(resolved, user, database).or_else(|| self.guests.get(user).cloned());
         let lane =
             |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, resolved.terms.clone(), handling(plan));
         let link = known.driver.open(&names, secret, route_limits(resolved), lane);

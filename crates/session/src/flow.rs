@@ -100,6 +100,11 @@ impl Flow {
         Self { buffer: bytes.into(), end: bytes.len(), len_max: bytes.len(), ..Self::default() }
     }
 
+    /// What was read and not yet looked at, for whoever takes over.
+    pub(crate) fn into_unscanned(self) -> Vec<u8> {
+        self.buffer[self.scan..self.end].to_vec()
+    }
+
     /// Moves what waits to be written to `out`.
     pub(crate) fn move_pending(&mut self, out: &mut Vec<u8>) {
         self.spill_approved();
@@ -148,6 +153,11 @@ impl Flow {
     /// What was read and not yet looked at.
     pub(crate) fn unscanned(&self) -> &[u8] {
         &self.buffer[self.scan..self.end]
+    }
+
+    /// The same, for what must be changed in place before it is passed on.
+    pub(crate) fn unscanned_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.scan..self.end]
     }
 
     /// Whether nothing is in it, neither to look at nor to write.

@@ -23,6 +23,8 @@ pub struct Lane {
     pub server_user: Arc<str>,
     /// The database name there.
     pub server_database: Arc<str>,
+    /// What its connections are beyond that.
+    pub flavour: Flavour,
     pub(crate) id: RouteId,
     pub(crate) terms: ArcSwap<Terms>,
     pub(crate) handling: ArcSwap<Handling>,
@@ -132,13 +134,14 @@ impl Meters {
 
 impl Lane {
     pub(crate) fn new(names: Names, pool: AnyPool, id: RouteId, terms: Terms, handling: Handling) -> Self {
-        let Names { user, database, server, server_user, server_database } = names;
+        let Names { user, database, server, server_user, server_database, flavour } = names;
         Self {
             user,
             database,
             server,
             server_user,
             server_database,
+            flavour,
             id,
             terms: ArcSwap::from_pointee(terms),
             handling: ArcSwap::from_pointee(handling),
@@ -179,6 +182,17 @@ impl Lane {
     }
 }
 
+/// What differs between server connections of one user to one database from their first byte on, so that none can serve
+/// for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Flavour {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// MySQL: `UPDATE` counts the rows it found, not those it changed (`CLIENT_FOUND_ROWS`).
+    FoundRows,
+}
+
 /// The names of a route, on both sides.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
@@ -187,4 +201,5 @@ pub(crate) struct Names {
     pub(crate) server: Arc<str>,
     pub(crate) server_user: Arc<str>,
     pub(crate) server_database: Arc<str>,
+    pub(crate) flavour: Flavour,
 }

@@ -25,6 +25,8 @@ pub struct Plan {
     pub balancers: Trusted,
     /// Whether clients' connections are encrypted.
     pub client_tls: ClientTls,
+    /// What holds for MySQL clients alone.
+    pub mysql: MysqlPlan,
     /// How long a client may take to log in.
     pub login_timeout: Duration,
     /// How prepared statements are treated.
@@ -46,6 +48,39 @@ pub struct ServerPlan {
     pub validation_query: Arc<str>,
     /// How it is reached.
     pub dialling: Dialling,
+}
+
+/// What holds for MySQL clients alone.
+#[derive(Debug, Clone)]
+pub struct MysqlPlan {
+    /// The version that clients are told; `None`: the lowest of the servers that have been reached.
+    pub server_version: Option<Arc<str>>,
+    /// The way to log in that clients are offered first.
+    pub auth_plugin: auth::Plugin,
+    /// Whether users that are not in the plan are checked by the servers.
+    pub asks_servers: bool,
+    /// Whether `LOAD DATA LOCAL INFILE` is allowed.
+    pub local_infile: bool,
+    /// Whether clients may read the binary log.
+    pub binlog_dump: bool,
+    /// With what clients without TLS hide their password.
+    pub rsa_key: Option<Arc<auth::rsa::KeyPair>>,
+    /// The most bytes of one command.
+    pub packet_len_max: usize,
+}
+
+impl Default for MysqlPlan {
+    fn default() -> Self {
+        Self {
+            server_version: None,
+            auth_plugin: auth::Plugin::CachingSha2,
+            asks_servers: false,
+            local_infile: false,
+            binlog_dump: false,
+            rsa_key: None,
+            packet_len_max: 64 << 20,
+        }
+    }
 }
 
 /// Whether clients' connections are encrypted.

@@ -2,13 +2,15 @@
 
 use pool::{ClassId, ClassLimits, Pool, RouteId, RouteLimits, RouteView, Settings, Snapshot, Totals};
 
-use crate::postgres::PgConnector;
+use crate::{mysql::MyConnector, postgres::PgConnector};
 
 /// The pool of one server: what can be asked of it without knowing the protocol.
 #[derive(Debug, Clone)]
 pub enum AnyPool {
     /// To a PostgreSQL server.
     Postgres(Pool<PgConnector>),
+    /// To a MySQL or MariaDB server.
+    Mysql(Pool<MyConnector>),
 }
 
 /// The same call on the pool, of whichever protocol.
@@ -16,6 +18,7 @@ macro_rules! on {
     ($any:expr, $pool:ident => $call:expr) => {
         match $any {
             AnyPool::Postgres($pool) => $call,
+            AnyPool::Mysql($pool) => $call,
         }
     };
 }

@@ -153,6 +153,35 @@ pub struct ClientEntry {
 }
 
 impl ClientEntry {
+    fn new(
+        number: u64,
+        process: u32,
+        key: [u8; KEY_LEN],
+        user: Arc<str>,
+        database: Arc<str>,
+        peer: Peer,
+        counted_ip: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            number,
+            process,
+            key,
+            user,
+            database,
+            peer,
+            counted_ip,
+            since: Instant::now(),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            server: AtomicU32::new(0),
+            pin: AtomicU8::new(0),
+            alarm: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+            due: AtomicU64::new(u64::MAX),
+            due_alarm: AtomicU8::new(0),
+            cancel: Mutex::new(None),
+        }
+    }
+
     /// Its number: unique, never used again.
     #[must_use]
     pub fn number(&self) -> u64 {
@@ -245,6 +274,34 @@ struct Inner {
     per_address: HashMap<IpAddr, usize>,
 }
 
+impl Inner {
+    /// Counts a client for its user and database; a limit of the entry itself beats the general one.
+    fn count_names(
+        &mut self,
+        user: &Arc<str>,
+        user_limit: Option<u32>,
+        database: &Arc<str>,
+        database_limit: Option<u32>,
+    ) -> Result<(), Full> {
+        let limit =
+            |own: Option<u32>, general: Option<usize>| own.map(|own| own as usize).or(general).unwrap_or(usize::MAX);
+        let (user_limit, database_limit) =
+            (limit(user_limit, self.limits.per_user), limit(database_limit, self.limits.per_database));
+        count(&mut self.per_user, user.clone(), user_limit, "client connections exceeded (max_clients of the user)")?;
+        let counted = count(
+            &mut self.per_database,
+            database.clone(),
+            database_limit,
+            "client connections exceeded (max_clients of the database)",
+        );
+        if let Err(full) = counted {
+            uncount(&mut self.per_user, user);
+            return Err(full);
+        }
+        Ok(())
+    }
+}
+
 /// The place of somebody who has not logged in yet. Dropping it gives the place up.
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -316,6 +373,11 @@ impl Registry {
         bool::from(known.ct_eq(key)).then_some(entry)
     }
 
+    /// The client with this number, of which only the lower 32 bits are looked at, as MySQL clients know it.
+    pub(crate) fn find_number(&self, number: u64) -> Option<Arc<ClientEntry>> {
+        self.entries().into_iter().find(|entry| entry.number as u32 == number as u32)
+    }
+
     /// Lets someone in who has not logged in yet.
     pub(crate) fn admit(self: &Arc<Self>, peer: Peer, party: Party) -> Result<Admission, Full> {
         let mut inner = self.lock();
@@ -384,6 +446,11 @@ impl Registry {
 pub(crate) const DUE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Admission {
+    /// Its number: unique, never used again.
+    pub(crate) fn number(&self) -> u64 {
+        self.seat.as_ref().map_or(0, |seat| seat.number)
+    }
+
     /// Counts the client for its user and database; a limit of the entry itself beats the general one.
     pub(crate) fn name(
         &mut self,
@@ -393,21 +460,7 @@ impl Admission {
         database_limit: Option<u32>,
     ) -> Result<(), Full> {
         let mut inner = self.registry.lock();
-        let limit =
-            |own: Option<u32>, general: Option<usize>| own.map(|own| own as usize).or(general).unwrap_or(usize::MAX);
-        let (user_limit, database_limit) =
-            (limit(user_limit, inner.limits.per_user), limit(database_limit, inner.limits.per_database));
-        count(&mut inner.per_user, user.clone(), user_limit, "client connections exceeded (max_clients of the user)")?;
-        let counted = count(
-            &mut inner.per_database,
-            database.clone(),
-            database_limit,
-            "client connections exceeded (max_clients of the database)",
-        );
-        if let Err(full) = counted {
-            uncount(&mut inner.per_user, user);
-            return Err(full);
-        }
+        inner.count_names(user, user_limit, database, database_limit)?;
         drop(inner);
         if let Some(seat) = &mut self.seat {
             seat.names = Some((user.clone(), database.clone()));
@@ -418,24 +471,8 @@ impl Admission {
     /// Makes the client visible and reachable, with a cancel key of its own.
     pub(crate) fn enter(mut self, user: Arc<str>, database: Arc<str>, key: [u8; KEY_LEN]) -> Presence {
         let Seat { place, number, ip, .. } = self.seat.take().expect("only this, which consumes, takes the seat");
-        let entry = Arc::new(ClientEntry {
-            number,
-            process: u32::try_from(place + 1).unwrap_or(u32::MAX),
-            key,
-            user,
-            database,
-            peer: self.peer,
-            counted_ip: ip,
-            since: Instant::now(),
-            phase: AtomicU8::new(Phase::Idle as u8),
-            server: AtomicU32::new(0),
-            pin: AtomicU8::new(0),
-            alarm: AtomicU8::new(0),
-            waker: AtomicWaker::new(),
-            due: AtomicU64::new(u64::MAX),
-            due_alarm: AtomicU8::new(0),
-            cancel: Mutex::new(None),
-        });
+        let process = u32::try_from(place + 1).unwrap_or(u32::MAX);
+        let entry = Arc::new(ClientEntry::new(number, process, key, user, database, self.peer, ip));
         if let Some(place) = self.registry.lock().entries.get_mut(place) {
             *place = Some(entry.clone());
         }
@@ -444,6 +481,35 @@ impl Admission {
 }
 
 impl Presence {
+    /// The client becomes another user's, or goes to another database; a limit of the entry itself beats the general one.
+    /// Its number stays.
+    pub(crate) fn rename(
+        &mut self,
+        (user, user_limit): (Arc<str>, Option<u32>),
+        (database, database_limit): (Arc<str>, Option<u32>),
+    ) -> Result<(), Full> {
+        let old = self.entry.clone();
+        let entry = Arc::new(ClientEntry::new(
+            old.number,
+            old.process,
+            old.key,
+            user.clone(),
+            database.clone(),
+            old.peer,
+            old.counted_ip,
+        ));
+        let mut inner = self.registry.lock();
+        inner.count_names(&user, user_limit, &database, database_limit)?;
+        uncount(&mut inner.per_user, &old.user);
+        uncount(&mut inner.per_database, &old.database);
+        if let Some(place) = inner.entries.get_mut(old.process as usize - 1) {
+            *place = Some(entry.clone());
+        }
+        drop(inner);
+        self.entry = entry;
+        Ok(())
+    }
+
     /// The client as others see it.
     pub(crate) fn entry(&self) -> &Arc<ClientEntry> {
         &self.entry

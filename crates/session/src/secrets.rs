@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use auth::{
-    Credential,
+    Credential, Learned,
     scram::{ClientKeys, Derivation, Iterations, KeyCache, Verifier},
 };
 
@@ -13,13 +13,19 @@ pub struct UserSecret {
     credential: Arc<Credential>,
     verifier: OnceLock<Verifier>,
     keys: Mutex<KeyCache>,
+    learned: Mutex<Learned>,
 }
 
 impl UserSecret {
     /// Nothing derived yet.
     #[must_use]
     pub fn new(credential: Credential) -> Self {
-        Self { credential: Arc::new(credential), verifier: OnceLock::new(), keys: Mutex::new(KeyCache::default()) }
+        Self {
+            credential: Arc::new(credential),
+            verifier: OnceLock::new(),
+            keys: Mutex::new(KeyCache::default()),
+            learned: Mutex::default(),
+        }
     }
 
     /// The credential.
@@ -47,6 +53,16 @@ impl UserSecret {
         if matches!(&*self.credential, Credential::Scram(_)) {
             self.with_keys(|cache| cache.insert(Arc::new(keys)));
         }
+    }
+
+    /// What MySQL clients' logins have taught of the password.
+    pub(crate) fn learned(&self) -> Learned {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes over what the login of a MySQL client has taught.
+    pub(crate) fn learn_mysql(&self, learned: Learned) {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).learn(learned);
     }
 
     pub(crate) fn with_keys<T>(&self, use_keys: impl FnOnce(&mut KeyCache) -> T) -> T {

@@ -19,7 +19,7 @@ use crate::{
     console::{self, Operator},
     driver::AnyLink,
     engine::{Engine, LaneError},
-    lane::Link,
+    lane::{Flavour, Link},
     plan::{AuthMethod, Plan, UserEntry},
     postgres::Postgres,
     postgres::{client::Client, operator},
@@ -147,7 +147,7 @@ async fn greet(engine: &Arc<Engine>, guest: &mut Guest, place: OwnedSemaphorePer
         guest.write().await?;
         return Ok(Session::Console { admission, operator: Operator { user, role } });
     }
-    let lane = engine.link(&user, &database).and_then(AnyLink::postgres).map_err(no_lane)?;
+    let lane = engine.link(&user, &database, Flavour::Plain).and_then(AnyLink::postgres).map_err(no_lane)?;
     let resolved = plan.table.resolve(&user, &database).map_err(|error| no_lane(error.into()))?;
     let (user_limit, database_limit) =
         (plan.table.user(resolved.user).max_clients, plan.table.database(resolved.database).max_clients);
@@ -373,6 +373,9 @@ fn no_lane(error: LaneError) -> Refusal {
             ErrorReply::fatal("3D000", format!("database \"{name}\" does not exist")).into()
         }
         LaneError::NoRoute(error) => ErrorReply::fatal("28000", error.to_string()).into(),
+        LaneError::OtherProtocol(_) => ErrorReply::fatal("08001", error.to_string())
+            .hint("Connect with a MySQL client to the address in listen.mysql.")
+            .into(),
         LaneError::TooMany => ErrorReply::fatal("53400", error.to_string()).into(),
     }
 }

@@ -9,6 +9,7 @@ use route::PoolMode;
 use super::{Client, alarms::Alarmed, intake::Skip, relay::End, state::Traces, tidy};
 use crate::{
     driver::AnyLink,
+    lane::Flavour,
     postgres::{
         connector::{PgConnector, ServerError},
         fault::{Fault, ServerFault},
@@ -126,8 +127,11 @@ impl Client {
 
     /// The route was retired by a changed configuration: goes on with its successor, if there is one.
     fn reroute(&mut self) -> Result<(), Fault> {
-        let lane =
-            self.engine.link(&self.route.user, &self.route.database).and_then(AnyLink::postgres).map_err(|error| {
+        let lane = self
+            .engine
+            .link(&self.route.user, &self.route.database, Flavour::Plain)
+            .and_then(AnyLink::postgres)
+            .map_err(|error| {
                 let reply =
                     ErrorReply::fatal("57P01", "this user or database is no longer served").detail(error.to_string());
                 Fault::Refused(Box::new(reply))

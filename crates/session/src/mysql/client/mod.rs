@@ -1,0 +1,228 @@
+//! A client that has logged in: its loop from idle to command to lease to boundary, and back.
+//!
+//! While a client is idle it owns no buffer. A server connection is leased when a command is here that needs one, and
+//! goes back at its boundary, before the last replies are written to a client that may be slow to take them.
+
+mod alarms;
+mod answers;
+mod command;
+mod diagnostics;
+mod intake;
+mod lease;
+mod prepare;
+mod query;
+mod relay;
+mod replies;
+mod state;
+mod statements;
+mod tidy;
+mod user;
+mod work;
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use mysql::{Capabilities, ErrorReply, packet::HEADER_LEN};
+use pool::Lease;
+use route::PoolMode;
+
+use self::{command::Next, intake::Intake, work::Work};
+pub(crate) use self::{lease::login_refused, state::State};
+use crate::{
+    engine::Engine,
+    lane::Link,
+    mysql::{connector::MyConnector, driver::Mysql, fault::Fault, server::Texts},
+    pin::Pin,
+    registry::{ClientEntry, Phase, Presence},
+    stream::Stream,
+    vigil::Vigil,
+};
+
+/// How long a client may take to read our last words.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A client that has logged in.
+pub(crate) struct Client {
+    stream: Stream,
+    engine: Arc<Engine>,
+    route: Arc<Link<Mysql>>,
+    shared: Arc<ClientEntry>,
+    /// Its place among the clients.
+    presence: Presence,
+    /// What it and we have agreed to.
+    capabilities: Capabilities,
+    /// Whether its texts may hold several statements.
+    texts: Texts,
+    state: State,
+    work: Work,
+    mode: PoolMode,
+    vigil: Vigil,
+    /// The reason to keep a server connection that others were shown.
+    shown_pin: Option<Pin>,
+}
+
+/// The server connection that a session holds, if it holds one.
+type Held = Option<Lease<MyConnector>>;
+
+/// What a login has found out and the session goes on with.
+pub(crate) struct Newcomer {
+    pub(crate) route: Arc<Link<Mysql>>,
+    pub(crate) presence: Presence,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) state: State,
+}
+
+impl Client {
+    pub(crate) fn new(stream: Stream, engine: Arc<Engine>, newcomer: Newcomer) -> Box<Self> {
+        let Newcomer { route, presence, capabilities, state } = newcomer;
+        let shared = presence.entry().clone();
+        let texts = match capabilities.contains(Capabilities::MULTI_STATEMENTS) {
+            true => Texts::Many,
+            false => Texts::One,
+        };
+        Box::new(Self {
+            stream,
+            mode: route.terms().pool_mode,
+            vigil: Vigil::new(engine.registry.clone(), shared.clone()),
+            engine,
+            route,
+            shared,
+            presence,
+            capabilities,
+            texts,
+            state,
+            work: Work::default(),
+            shown_pin: None,
+        })
+    }
+
+    /// Serves the client until it leaves or has to.
+    pub(crate) async fn serve(mut self: Box<Self>) {
+        self.route.meters().clients.inc();
+        let mut held = None;
+        let fault = self.live(&mut held).await.err();
+        if let Some(lease) = held {
+            self.tidy(lease);
+        }
+        self.route.meters().clients.dec();
+        // Boxed: it happens once, and the session's task need not have room for it all the time.
+        let why = Box::pin(self.take_leave(fault)).await;
+        let ClientEntry { user, database, peer, .. } = &*self.shared;
+        tracing::debug!(client = self.shared.number(), %user, %database, %peer, why, "client closed");
+    }
+
+    /// Tells the client, if it is still there, why the session ends; returns it for the log.
+    async fn take_leave(&mut self, fault: Option<Fault>) -> String {
+        let reply = match fault {
+            None => return "it left".into(),
+            Some(Fault::ClientGone) => return "it is gone".into(),
+            Some(Fault::Client(error)) => ErrorReply::from(&error),
+            Some(Fault::Refused(reply)) => *reply,
+            // Whoever waits for an answer takes a closed connection for a lost one (2013), as it is.
+            Some(Fault::Server(fault)) => {
+                self.hang_up().await;
+                return fault.to_string();
+            }
+        };
+        self.say_last(&reply).await;
+        reply.message.into_owned()
+    }
+
+    async fn live(&mut self, held: &mut Held) -> Result<(), Fault> {
+        loop {
+            self.work.open_up(&self.engine.buffers, self.route.handling.load().message_len_max);
+            match self.take_in()? {
+                Intake::Command(command) => match self.carry_out(command, held).await? {
+                    Next::Command => {}
+                    Next::Leave => return Ok(()),
+                },
+                Intake::More => {
+                    self.flush().await?;
+                    if held.is_some() {
+                        self.await_holding(held).await?;
+                    } else if self.work.close(&self.engine.buffers) {
+                        self.idle().await?;
+                        self.work.open_up(&self.engine.buffers, self.route.handling.load().message_len_max);
+                        self.fill().await?;
+                    } else {
+                        self.fill().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits, without a buffer, until the client says something.
+    async fn idle(&mut self) -> Result<(), Fault> {
+        self.enter(Phase::Idle);
+        poll_fn(|cx| {
+            self.poll_alarm_idle(cx)?;
+            self.stream.poll_readable(cx).map_err(|_| Fault::ClientGone)
+        })
+        .await
+    }
+
+    async fn fill(&mut self) -> Result<(), Fault> {
+        poll_fn(|cx| {
+            self.poll_alarm_idle(cx)?;
+            self.poll_client(cx)
+        })
+        .await
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        match ready!(self.work.up.poll_fill(cx, &mut self.stream)) {
+            Ok(0) | Err(_) => Poll::Ready(Err(Fault::ClientGone)),
+            Ok(read) => {
+                self.route.meters().bytes_received.add(read as u64);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Fault> {
+        let pending = self.work.down.pending();
+        if pending > 0 {
+            poll_fn(|cx| {
+                self.poll_alarm_idle(cx)?;
+                self.work.down.poll_flush(cx, &mut self.stream).map_err(|_| Fault::ClientGone)
+            })
+            .await?;
+            self.route.meters().bytes_sent.add(pending as u64);
+        }
+        Ok(())
+    }
+
+    /// Tells a client that is about to be left why, if it listens.
+    async fn say_last(&mut self, reply: &ErrorReply) {
+        // In the middle of a packet of the server's, another one would only be taken for its rest.
+        if self.work.down.is_amid_message() {
+            return;
+        }
+        let mut sequence = self.work.reply.sequence.wrapping_add(1);
+        reply.write(self.work.down.insert(), &mut sequence, self.capabilities);
+        self.hang_up().await;
+    }
+
+    /// Writes what is still to be written, to a client that listens, and closes in order.
+    async fn hang_up(&mut self) {
+        let written = poll_fn(|cx| self.work.down.poll_flush(cx, &mut self.stream));
+        if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_TIMEOUT, written).await {
+            self.stream.shut_down().await;
+        }
+    }
+
+    /// The packet of the command at hand, whole.
+    fn command_packet(&self, total: usize) -> &[u8] {
+        self.work.up.unscanned().get(..total).unwrap_or_default()
+    }
+
+    /// What follows the code of the command at hand.
+    fn command_body(&self, total: usize) -> &[u8] {
+        self.command_packet(total).get(HEADER_LEN + 1..).unwrap_or_default()
+    }
+}

@@ -1,0 +1,174 @@
+//! Texts: what is asked of a server connection because of them, and how they are rewritten on the way.
+
+use memchr::memchr;
+use mysql::{
+    ErrorReply,
+    command::{Command, Query},
+    exchange,
+    packet::{HEADER_LEN, Header},
+};
+use sql::{
+    Count,
+    mysql::{Effects, Function, Verdict},
+};
+
+use super::{
+    Client, Held,
+    prepare::{Begins, Brought, Front, Needs},
+    work::Prefix,
+};
+use crate::{mysql::fault::Fault, pin::Pin};
+
+/// Bytes of a command before its body.
+const BODY_AT: usize = HEADER_LEN + 1;
+
+/// What a text asks that the connection at hand cannot know.
+const REWRITTEN: Effects = Effects::FOUND_ROWS.union(Effects::ROW_COUNT).union(Effects::CONNECTION_ID);
+
+impl Client {
+    /// A text to run.
+    pub(super) async fn query(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        let total = header.total();
+        let body = self.work.up.unscanned().get(BODY_AT..total).unwrap_or_default();
+        let query = Query::parse(body, self.capabilities)?;
+        let verdict = sql::mysql::inspect(query.text, self.state.reading());
+        if self.answer_here(header, verdict, held)? {
+            return Ok(());
+        }
+        let body = self.work.up.unscanned().get(BODY_AT..total).unwrap_or_default();
+        let query = Query::parse(body, self.capabilities)?;
+        self.state.begin_text(query.text, verdict);
+        let needs = self.needs(query.text, verdict);
+        let text = self.rewritten(query.text, verdict);
+        if let Some(reply) = self.refusal_of(verdict) {
+            self.drop_command(header);
+            self.deny(&reply);
+            return Ok(());
+        }
+        if !self.acquire(held).await? {
+            self.drop_command(header);
+            return Ok(());
+        }
+        let Brought::Ready { front } = self.bring(held, &needs).await? else {
+            self.drop_command(header);
+            return Ok(());
+        };
+        let Some(lease) = held else { return Ok(()) };
+        let capabilities = lease.capabilities();
+        let body = self.work.up.unscanned().get(BODY_AT..total).unwrap_or_default();
+        let query = Query::parse(body, self.capabilities)?;
+        if front.is_empty() && text.is_none() && Command::reads_alike(self.capabilities, capabilities) {
+            self.work.up.forward(total);
+        } else {
+            let mut packet = Vec::new();
+            let mut whole = front;
+            if !whole.is_empty() {
+                whole.push(b';');
+                self.work.reply.prefix = Prefix::Set;
+            }
+            whole.extend_from_slice(text.as_deref().unwrap_or(query.text));
+            Query { attributes: query.attributes, text: &whole }.write(&mut packet, &mut 0, capabilities);
+            self.replace_command(header, &packet);
+        }
+        self.converse(exchange::Asked::Results, held).await
+    }
+
+    /// What the text needs of its connection.
+    fn needs(&self, text: &[u8], verdict: Verdict) -> Needs {
+        let effects = verdict.effects;
+        let semicolon = memchr(b';', text);
+        let inside = semicolon.is_some_and(|at| !text[at + 1..].trim_ascii().is_empty());
+        let closed = inside || verdict.statements != Count::One || effects.intersects(Effects::LOCAL_INFILE);
+        Needs {
+            insert_id: effects.intersects(Effects::LAST_INSERT_ID.union(Effects::CALLS)),
+            // Without a semicolon there is but one statement, whatever the server would take.
+            texts: inside.then_some(self.texts),
+            begins: Begins::Told,
+            front: if closed { Front::Closed } else { Front::Open },
+        }
+    }
+
+    /// The text as it must be for a connection that did not run the client's statement before; `None`: as it is.
+    fn rewritten(&self, text: &[u8], verdict: Verdict) -> Option<Vec<u8>> {
+        if !verdict.effects.intersects(REWRITTEN) {
+            return None;
+        }
+        let (mut out, mut copied) = (Vec::with_capacity(text.len() + 32), 0);
+        for place in sql::mysql::substitutions(text, self.state.reading())? {
+            let value = match place.function {
+                Function::FoundRows => self.state.memory.found_rows.to_string(),
+                Function::RowCount => self.state.memory.row_count.to_string(),
+                Function::ConnectionId => (self.shared.number() as u32).to_string(),
+            };
+            out.extend_from_slice(text.get(copied..place.range.start)?);
+            // In parentheses, so that a sign does not meet an operator.
+            out.extend_from_slice(format!("({value})").as_bytes());
+            if place.whole_item {
+                let name = text.get(place.range.clone())?;
+                out.extend_from_slice(b" AS `");
+                out.extend(name.iter().filter(|&&byte| byte != b'`'));
+                out.push(b'`');
+            }
+            copied = place.range.end;
+        }
+        if copied == 0 {
+            return None;
+        }
+        out.extend_from_slice(text.get(copied..)?);
+        Some(out)
+    }
+
+    /// Why a text is not carried out at all, if so.
+    fn refusal_of(&mut self, verdict: Verdict) -> Option<ErrorReply> {
+        let effects = verdict.effects;
+        if effects.intersects(Effects::LOCAL_INFILE) {
+            let wanted = self.capabilities.contains(mysql::Capabilities::LOCAL_FILES);
+            if !wanted || !self.engine.plan().mysql.local_infile {
+                return Some(ErrorReply::not_allowed(
+                    "Loading local data is disabled; this must be enabled on both the client and server sides (here: mysql.local_infile)",
+                ));
+            }
+        }
+        if effects.intersects(Effects::KILL) {
+            return Some(ErrorReply::not_supported(
+                "KILL is possible through the pooler as one statement with a number",
+            ));
+        }
+        if effects.intersects(Effects::LASTVAL) && !self.state.knows_sequences() {
+            return Some(ErrorReply::not_supported(
+                "The last value of a sequence is known only to the connection that advanced it. Ask in the same \
+                 transaction; from now on this session keeps its connection behind NEXTVAL",
+            ));
+        }
+        None
+    }
+
+    /// Ends a client connection of the same user, as `KILL` does.
+    pub(super) fn kill_connection(&mut self, id: u64) {
+        self.kill(id, crate::registry::Alarm::Kill);
+    }
+
+    /// Stops what another connection of the same user runs, or ends it.
+    pub(super) fn kill(&mut self, id: u64, how: crate::registry::Alarm) {
+        let Some(entry) = self.engine.registry.find_number(id) else {
+            return self.deny(&ErrorReply::unknown_thread(id));
+        };
+        if entry.user != self.shared.user {
+            return self.deny(&ErrorReply::kill_denied(id));
+        }
+        tracing::info!(client = entry.number(), by = self.shared.number(), ?how, "killed by its user");
+        match entry.cancel_target() {
+            Some(underway) if how == crate::registry::Alarm::Cancel => drop(tokio::spawn(underway.deliver())),
+            _ => entry.raise(how),
+        }
+        let ok = mysql::view::OkPacket { status: self.shown_status(), ..Default::default() };
+        mysql::write::ok(self.work.down.insert(), &mut 1, self.capabilities, &ok);
+    }
+
+    /// Holds the connection for what only it can answer later.
+    pub(super) fn pin_for_row_counts(&mut self, effects: Effects) {
+        if effects.intersects(Effects::FOUND_ROWS.union(Effects::ROW_COUNT)) {
+            self.state.pin_for(Pin::RowCounts);
+        }
+    }
+}

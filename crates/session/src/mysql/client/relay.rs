@@ -1,0 +1,209 @@
+//! The relay: a command to the server, its answer to the client, both directions at once.
+
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll, ready},
+};
+
+use mysql::{
+    ErrorReply,
+    packet::{HEADER_LEN, Header},
+};
+
+use super::{Client, replies::Replier, work::Upload};
+use crate::{
+    mysql::{
+        fault::{Fault, ServerFault},
+        server::ServerConnection,
+    },
+    registry::Phase,
+    vigil::Alarmed,
+};
+
+/// What one side did when it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// It was not asked: what it said before has not been taken yet.
+    Full,
+    /// Nothing; it will wake this task.
+    Silent,
+    /// It said something.
+    Spoke,
+    /// It filled all the room there was, and there is room for more.
+    More,
+}
+
+impl Side {
+    /// Whether there is nothing to be done until a wake-up.
+    fn is_silent(self) -> bool {
+        matches!(self, Self::Full | Self::Silent)
+    }
+}
+
+impl Client {
+    /// Moves bytes until the command that was passed on is answered. Its last packets may still have to be written.
+    pub(super) async fn relay(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
+        self.enter(Phase::Active);
+        poll_fn(|cx| self.poll_relay(cx, server)).await
+    }
+
+    /// Passes a command on that is not answered.
+    pub(super) async fn deliver(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
+        poll_fn(|cx| {
+            self.poll_alarm(cx)?;
+            loop {
+                self.upload(server)?;
+                if self.work.up.pending() > 0
+                    && let Err(error) = ready!(self.work.up.poll_flush(cx, &mut server.stream))
+                {
+                    return Poll::Ready(Err(self.broken(server, error)));
+                }
+                if self.work.upload == Upload::Done && !self.work.up.is_amid_message() {
+                    return Poll::Ready(Ok(()));
+                }
+                ready!(self.poll_client(cx))?;
+            }
+        })
+        .await
+    }
+
+    /// Nothing is read from a side while what it sent before waits to be written to the other.
+    fn poll_relay(&mut self, cx: &mut Context<'_>, server: &mut ServerConnection) -> Poll<Result<(), Fault>> {
+        if self.poll_alarm(cx)? == Alarmed::Timeout {
+            self.stop_query();
+        }
+        loop {
+            self.upload(server)?;
+            if self.work.up.pending() > 0
+                && let Poll::Ready(Err(error)) = self.work.up.poll_flush(cx, &mut server.stream)
+            {
+                return Poll::Ready(Err(self.broken(server, error)));
+            }
+            let from_server = self.poll_server(cx, server)?;
+            if self.is_answered(server)? {
+                return Poll::Ready(Ok(()));
+            }
+            let written = from_server != Side::More && self.poll_write_down(cx)?;
+            let from_client = self.poll_read_up(cx)?;
+            // Both sides must have been asked once without success, or they would not wake this task.
+            let room_made = written && from_server == Side::Full;
+            if from_server.is_silent() && from_client.is_silent() && !room_made {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Passes on what belongs to the command under way beyond its first packet.
+    fn upload(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
+        while self.work.upload != Upload::Done && !self.work.up.is_amid_message() {
+            let Some(header) = Header::peek(self.work.up.unscanned()) else { return Ok(()) };
+            match self.work.upload {
+                Upload::Payload(sent) => {
+                    let sent = sent + header.len;
+                    if sent > self.engine.plan().mysql.packet_len_max {
+                        return Err(Fault::Refused(Box::new(ErrorReply::packet_too_large())));
+                    }
+                    self.work.upload = if header.continues() { Upload::Payload(sent) } else { Upload::Done };
+                }
+                // The client counts on from the packets that it saw.
+                Upload::File if header.len == 0 => {
+                    self.work.upload = Upload::Done;
+                    self.renumber_up();
+                    server.exchange.file_sent();
+                    // The server's answer is numbered on from its own last packet and the client's.
+                }
+                Upload::File => self.renumber_up(),
+                Upload::Done => {}
+            }
+            self.work.up.forward(header.total());
+        }
+        Ok(())
+    }
+
+    /// Gives a packet of the client's the number that the server expects.
+    fn renumber_up(&mut self) {
+        let shift = self.work.reply.shift;
+        if shift != 0
+            && let Some(number) = self.work.up.unscanned_mut().get_mut(HEADER_LEN - 1)
+        {
+            *number = number.wrapping_sub(shift);
+        }
+    }
+
+    /// Reads from the server what there is room for, and sorts it.
+    fn poll_server(&mut self, cx: &mut Context<'_>, server: &mut ServerConnection) -> Result<Side, Fault> {
+        if !self.work.down.wants_more() {
+            return Ok(Side::Full);
+        }
+        match self.work.down.poll_fill(cx, &mut server.stream) {
+            Poll::Pending => Ok(Side::Silent),
+            Poll::Ready(Ok(0)) => Err(ServerFault::Closed.into()),
+            Poll::Ready(Err(error)) => Err(ServerFault::Io(error).into()),
+            Poll::Ready(Ok(_)) => {
+                let more = self.work.down.is_filled() && self.work.down.wants_more();
+                self.sort(server)?;
+                Ok(if more { Side::More } else { Side::Spoke })
+            }
+        }
+    }
+
+    fn sort(&mut self, server: &mut ServerConnection) -> Result<(), ServerFault> {
+        let (client, capabilities) = (self.shared.number(), self.capabilities);
+        Replier { client, capabilities, state: &mut self.state, server }.run(&mut self.work)
+    }
+
+    /// Writes to the client what came, once the server has nothing more at hand: few, large writes. Returns whether all
+    /// of it went out.
+    fn poll_write_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
+        let pending = self.work.down.pending();
+        if pending == 0 {
+            return Ok(false);
+        }
+        match self.work.down.poll_flush(cx, &mut self.stream) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(_)) => Err(Fault::ClientGone),
+            Poll::Ready(Ok(())) => {
+                self.route.meters().bytes_sent.add(pending as u64);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Reads from the client what there is room for: the rest of its command, the next one, or that it is gone.
+    fn poll_read_up(&mut self, cx: &mut Context<'_>) -> Result<Side, Fault> {
+        if !self.work.up.wants_more() {
+            return Ok(Side::Full);
+        }
+        match self.poll_client(cx) {
+            Poll::Pending => Ok(Side::Silent),
+            Poll::Ready(result) => result.map(|()| Side::Spoke),
+        }
+    }
+
+    /// Whether the command is answered to its end.
+    fn is_answered(&self, server: &mut ServerConnection) -> Result<bool, Fault> {
+        let ended =
+            server.exchange.is_settled() && self.work.down.unscanned().is_empty() && !self.work.down.is_amid_message();
+        if !ended {
+            return Ok(false);
+        }
+        if self.work.upload == Upload::Done && !self.work.up.is_amid_message() && self.work.up.pending() == 0 {
+            return Ok(true);
+        }
+        // The server has answered before it had all of the command: it will read no more of it.
+        server.spoil("it answered before the end of the command");
+        Err(ServerFault::Closed.into())
+    }
+
+    /// The server's last words may explain why writing to it failed.
+    fn broken(&mut self, server: &mut ServerConnection, error: io::Error) -> Fault {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while let Poll::Ready(Ok(1..)) = self.work.down.poll_fill(&mut cx, &mut server.stream) {
+            if self.sort(server).is_err() {
+                break;
+            }
+        }
+        ServerFault::Io(error).into()
+    }
+}

@@ -1,0 +1,258 @@
+//! Sorts what the server says: what the client may see is passed on, in the form that it knows, and what tells something
+//! of the session is noted.
+//!
+//! Server connections report what changes in their session and leave out EOF packets where they can; clients may have
+//! agreed to neither. Packets that exist on one side only move the numbers of those that follow.
+
+use mysql::{
+    Capabilities, ErrorReply, Status,
+    exchange::Event,
+    packet::{HEADER_LEN, Header},
+    view::{self, Change, EofPacket, ErrPacket, OkPacket, SessionChanges},
+    write,
+};
+
+use super::{
+    diagnostics::Diagnostics,
+    state::{State, is_tracked_by_default},
+    work::{OwedEof, Prefix, Preparing, Reply, Upload, Work},
+};
+use crate::mysql::{fault::ServerFault, server::ServerConnection};
+
+/// Sorts replies for one client.
+pub(crate) struct Replier<'a> {
+    pub(crate) client: u64,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) state: &'a mut State,
+    pub(crate) server: &'a mut ServerConnection,
+}
+
+impl Replier<'_> {
+    /// Sorts all packets that are here.
+    pub(crate) fn run(&mut self, work: &mut Work) -> Result<(), ServerFault> {
+        while let Some(header) = Header::peek(work.down.unscanned()) {
+            if work.down.is_amid_message() {
+                return Ok(());
+            }
+            let here = work.down.unscanned().get(HEADER_LEN..).unwrap_or_default();
+            let first = match here.first() {
+                Some(&first) => first,
+                None if header.len == 0 => 0,
+                None => return Ok(()),
+            };
+            let whole = work.reply.preparing.is_some() || self.server.exchange.needs_whole(header.len, first);
+            if whole && here.len() < header.len {
+                return match work.down.make_room(header.total()) {
+                    true => Ok(()),
+                    false => Err(ServerFault::TooLong),
+                };
+            }
+            self.packet(header, work)?;
+        }
+        Ok(())
+    }
+
+    fn packet(&mut self, header: Header, work: &mut Work) -> Result<(), ServerFault> {
+        let here = work.down.unscanned().get(HEADER_LEN..).unwrap_or_default();
+        let payload = here.get(..header.len).unwrap_or(here);
+        let event = self.server.exchange.handle(header.len, payload)?;
+        if work.reply.preparing.is_some() || matches!(event, Event::Prepared(_)) {
+            return self.preparing(header, event, work);
+        }
+        match event {
+            Event::Part => {
+                self.settle_eof(work);
+                pass(header, work);
+            }
+            Event::LastColumn => {
+                pass(header, work);
+                if !self.deprecates_eof() {
+                    work.reply.eof = OwedEof::BeforeRows;
+                }
+            }
+            Event::ColumnsEnd if self.deprecates_eof() => drop_packet(header, work),
+            Event::ColumnsEnd => pass(header, work),
+            Event::FileWanted => {
+                pass(header, work);
+                work.upload = Upload::File;
+            }
+            Event::Done { .. } => self.done(header, work)?,
+            Event::Failed => self.failed(header, work)?,
+            Event::Prepared(_) | Event::LastDefinition { .. } | Event::DefinitionsEnd { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// A client that knows EOF packets gets the one behind the columns.
+    fn settle_eof(&self, work: &mut Work) {
+        if std::mem::take(&mut work.reply.eof) == OwedEof::BeforeRows {
+            let status = self.server.exchange.status().without(Status::MORE_RESULTS_EXISTS);
+            let mut sequence = work.reply.sequence.wrapping_add(1);
+            write::eof(work.down.insert(), &mut sequence, EofPacket { warnings: 0, status });
+            work.reply.sequence = work.reply.sequence.wrapping_add(1);
+            work.reply.shift = work.reply.shift.wrapping_add(1);
+        }
+    }
+
+    fn done(&mut self, header: Header, work: &mut Work) -> Result<(), ServerFault> {
+        if std::mem::take(&mut work.reply.prefix) == Prefix::Set {
+            // Ours: what it set is known, and its result is nobody's.
+            drop_packet(header, work);
+            return Ok(());
+        }
+        let Work { down, reply, .. } = work;
+        let payload = down.unscanned().get(HEADER_LEN..header.total()).unwrap_or_default();
+        let ends_rows = payload.first() == Some(&view::EOF);
+        let is_eof = ends_rows && header.len <= EOF_LEN;
+        let ok = self.read_end(payload, is_eof)?;
+        self.remember(&ok, ends_rows, reply);
+        self.state.note(&ok, self.server);
+        if ok.status.contains(Status::CURSOR_EXISTS) {
+            // The one EOF that there is says that a cursor is open; no rows follow.
+            reply.eof = OwedEof::No;
+        }
+        let same_form = !ends_rows || is_eof != self.deprecates_eof();
+        let as_it_is = same_form && ok.changes.is_empty() && reply.eof == OwedEof::No;
+        if as_it_is {
+            pass(header, work);
+        } else {
+            self.rewrite(header, ends_rows, is_eof, work)?;
+        }
+        Ok(())
+    }
+
+    fn read_end<'p>(&self, payload: &'p [u8], is_eof: bool) -> Result<OkPacket<'p>, ServerFault> {
+        if is_eof {
+            let EofPacket { warnings, status } = EofPacket::parse(payload)?;
+            return Ok(OkPacket { warnings, status, ..OkPacket::default() });
+        }
+        Ok(OkPacket::parse(payload, self.server.capabilities())?)
+    }
+
+    /// Writes the end of a result in the client's form, with what it may know of the session's changes.
+    fn rewrite(&mut self, header: Header, ends_rows: bool, is_eof: bool, work: &mut Work) -> Result<(), ServerFault> {
+        self.settle_eof(work);
+        // A copy, because what is written goes into the same flow. Rare: something in the session changed, or the two sides
+        // end results in different ways.
+        let payload = work.down.unscanned().get(HEADER_LEN..header.total()).unwrap_or_default().to_vec();
+        let ok = self.read_end(&payload, is_eof)?;
+        let mut shown = Vec::new();
+        for change in ok.changes {
+            let is_shown = match change {
+                Change::SystemVariable { name, .. } => is_tracked_by_default(name),
+                Change::Schema(_) => true,
+                _ => false,
+            };
+            if is_shown {
+                change.write(&mut shown);
+            }
+        }
+        // What was just written reads back; if it did not, the client would only hear less.
+        let changes = SessionChanges::parse(&shown).unwrap_or_default();
+        let ok = OkPacket { changes, status: ok.status.without(Status::SESSION_STATE_CHANGED), ..ok };
+        let mut sequence = header.sequence.wrapping_add(work.reply.shift);
+        work.reply.sequence = sequence;
+        work.down.drop(header.total());
+        let out = work.down.insert();
+        if ends_rows {
+            write::result_end(out, &mut sequence, self.capabilities, &ok);
+        } else {
+            write::ok(out, &mut sequence, self.capabilities, &ok);
+        }
+        Ok(())
+    }
+
+    /// What the functions that look back will answer.
+    fn remember(&mut self, ok: &OkPacket<'_>, ends_rows: bool, reply: &mut Reply) {
+        let memory = &mut self.state.memory;
+        reply.warnings = ok.warnings;
+        if ends_rows {
+            memory.found_rows = self.server.exchange.rows();
+            memory.row_count = -1;
+        } else {
+            memory.row_count = i64::try_from(ok.affected_rows).unwrap_or(i64::MAX);
+            if ok.last_insert_id != 0 {
+                memory.insert_id = ok.last_insert_id;
+                reply.insert_id = ok.last_insert_id;
+                self.server.insert_id_of = self.client;
+            }
+        }
+    }
+
+    fn failed(&mut self, header: Header, work: &mut Work) -> Result<(), ServerFault> {
+        let packet = work.down.unscanned().get(..header.total()).unwrap_or_default();
+        let error = ErrPacket::parse(packet.get(HEADER_LEN..).unwrap_or_default())?;
+        if std::mem::take(&mut work.reply.prefix) == Prefix::Set {
+            return Err(ServerFault::Settings(String::from_utf8_lossy(error.message).into_owned()));
+        }
+        if is_farewell(error.code) {
+            self.server.spoil("the server said goodbye");
+        }
+        self.state.memory.row_count = -1;
+        self.state.memory.diagnostics = Diagnostics::of_error(&error);
+        work.reply.failed = true;
+        work.reply.preparing = None;
+        if std::mem::take(&mut work.out_of_time) {
+            let mut sequence = header.sequence.wrapping_add(work.reply.shift);
+            work.reply.sequence = sequence;
+            work.down.drop(header.total());
+            let reply = ErrorReply::statement_timeout(
+                "Query execution was interrupted, maximum statement execution time exceeded (timeouts.query)",
+            );
+            reply.write(work.down.insert(), &mut sequence, self.capabilities);
+        } else {
+            pass(header, work);
+        }
+        Ok(())
+    }
+
+    /// Collects what is said of a statement that is being prepared; the client is told at the end, in its own terms.
+    fn preparing(&mut self, header: Header, event: Event, work: &mut Work) -> Result<(), ServerFault> {
+        let payload = work.down.unscanned().get(HEADER_LEN..).unwrap_or_default();
+        match event {
+            Event::Prepared(first) => work.reply.preparing = Some(Preparing { first, definitions: Vec::new() }),
+            Event::Failed => return self.failed(header, work),
+            Event::Part | Event::LastDefinition { .. } => {
+                let Some(definition) = payload.get(..header.len).map(Box::from) else {
+                    // Not here as a whole yet; it was judged by its header, so it must be asked for again.
+                    return Err(ServerFault::TooLong);
+                };
+                if let Some(preparing) = &mut work.reply.preparing {
+                    preparing.definitions.push(definition);
+                }
+            }
+            _ => {}
+        }
+        work.down.drop(header.total());
+        Ok(())
+    }
+
+    fn deprecates_eof(&self) -> bool {
+        self.capabilities.contains(Capabilities::DEPRECATE_EOF)
+    }
+}
+
+/// Payload bytes of an EOF packet.
+const EOF_LEN: usize = 5;
+
+/// Passes a packet on under the number that the client expects.
+fn pass(header: Header, work: &mut Work) {
+    work.reply.sequence = header.sequence.wrapping_add(work.reply.shift);
+    if work.reply.shift != 0
+        && let Some(number) = work.down.unscanned_mut().get_mut(HEADER_LEN - 1)
+    {
+        *number = work.reply.sequence;
+    }
+    work.down.forward(header.total());
+}
+
+/// Drops a packet; the numbers of those behind it close the gap.
+fn drop_packet(header: Header, work: &mut Work) {
+    work.down.drop(header.total());
+    work.reply.shift = work.reply.shift.wrapping_sub(1);
+}
+
+/// Errors with which a server ends a connection by itself: it shuts down, the connection was killed or idle for too long.
+fn is_farewell(code: u16) -> bool {
+    matches!(code, 1053 | 1927 | 3169 | 4031)
+}

@@ -1,0 +1,347 @@
+//! Prepared statements: a client's numbers for them, and the server's, which differ from connection to connection.
+//!
+//! A text is prepared once per server connection, whoever asks, and stays prepared when its client closes it. A client
+//! that prepares a text that is known is answered without a server connection.
+
+use std::sync::Arc;
+
+use mysql::{
+    ErrorReply,
+    command::{Command, ParameterType, SendLongData, StmtExecute, StmtFetch},
+    exchange,
+    packet::{HEADER_LEN, Header},
+    statement::{Description, Statement},
+    view::{EofPacket, PrepareOk},
+    write,
+};
+use sql::mysql::Effects;
+
+use super::{
+    Client, Held,
+    prepare::{Begins, Brought, Needs, adopt},
+    state::Open,
+    work::Preparing,
+};
+use crate::{
+    mysql::{
+        connector::{self, ServerError},
+        fault::{Fault, ServerFault},
+        server::{Echo, ServerConnection},
+    },
+    pin::Pin,
+};
+
+impl Client {
+    /// `COM_STMT_PREPARE`.
+    pub(super) async fn stmt_prepare(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        let limit = self.route.handling.load().prepared.per_client_max;
+        if self.state.statements.len() >= limit {
+            self.drop_command(header);
+            let message = format!("Can't create more than {limit} prepared statements (prepared.per_client_max)");
+            self.deny(&ErrorReply::too_many_statements(message));
+            return Ok(());
+        }
+        let text = self.command_body(header.total()).to_vec();
+        let verdict = sql::mysql::inspect(&text, self.state.reading());
+        let statement = self.route.shared.intern(&text, &self.state.settings, verdict);
+        if let Some(description) = statement.description() {
+            self.drop_command(header);
+            let description = description.clone();
+            self.tell_prepared(statement, &description);
+            return Ok(());
+        }
+        self.state.begin();
+        if !self.acquire(held).await?
+            || self.bring(held, &Needs { begins: Begins::Told, ..Needs::default() }).await? == Brought::Denied
+        {
+            self.drop_command(header);
+            return Ok(());
+        }
+        self.work.up.forward(header.total());
+        if let Some(lease) = held {
+            lease.echo = Echo::Prepared;
+        }
+        self.converse_preparing(statement, held).await
+    }
+
+    /// The prepare was passed on: learns what the server says of the statement, and tells the client.
+    async fn converse_preparing(&mut self, statement: Arc<Statement>, held: &mut Held) -> Result<(), Fault> {
+        let Some(lease) = held else { return Ok(()) };
+        lease.exchange.ask(exchange::Asked::Prepare);
+        match self.relay(lease).await {
+            Ok(()) => {}
+            Err(Fault::Server(fault)) => return self.lost(held, fault, super::lease::Seen::Nothing),
+            Err(fault) => return Err(fault),
+        }
+        if let Some(Preparing { first, definitions, .. }) = self.work.reply.preparing.take() {
+            let PrepareOk { statement_id, parameters, columns, warnings, .. } = first;
+            let description = Description { parameters, columns, warnings, definitions };
+            statement.describe(description.clone());
+            if let Some(outdated) = lease.statements.insert(statement.clone(), statement_id) {
+                lease.to_close.push(outdated);
+            }
+            self.tell_prepared(statement, &description);
+        }
+        self.finish(held)
+    }
+
+    /// Gives the client a number for a statement and tells what it is like.
+    fn tell_prepared(&mut self, statement: Arc<Statement>, description: &Description) {
+        let effects = statement.verdict().effects;
+        self.pin_for_row_counts(effects);
+        let Description { parameters, columns, warnings, definitions } = description;
+        let statement_id = self.state.statements.insert(statement, *parameters);
+        let first =
+            PrepareOk { statement_id, parameters: *parameters, columns: *columns, warnings: *warnings, metadata: true };
+        let (out, mut sequence) = (self.work.down.insert(), 1);
+        write::prepare_ok(out, &mut sequence, self.capabilities, &first);
+        let (of_parameters, of_columns) = definitions.split_at(usize::from(*parameters).min(definitions.len()));
+        let status = self.state.status;
+        for group in [of_parameters, of_columns].into_iter().filter(|group| !group.is_empty()) {
+            for definition in group {
+                mysql::packet::write(out, &mut sequence, definition);
+            }
+            write::definitions_end(out, &mut sequence, self.capabilities, EofPacket { warnings: 0, status });
+        }
+        self.route.meters().answered(1, 0);
+    }
+
+    /// `COM_STMT_EXECUTE`.
+    pub(super) async fn stmt_execute(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        let id = Command::statement_id(self.command_body(header.total()))?;
+        let Some((statement, parameters)) = self.known(id) else {
+            self.drop_command(header);
+            self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_execute"));
+            return Ok(());
+        };
+        self.state.begin_text(statement.text(), statement.verdict());
+        let Some(server_id) = self.ready(&statement, held).await? else {
+            self.drop_command(header);
+            return Ok(());
+        };
+        let Some(lease) = held else { return Ok(()) };
+        let capabilities = lease.capabilities();
+        let body = self.work.up.unscanned().get(HEADER_LEN + 1..header.total()).unwrap_or_default();
+        let execute = StmtExecute::parse(body, parameters, self.capabilities)?;
+        let opens_cursor = execute.opens_cursor();
+        let own = self.state.statements.get_mut(id);
+        let types = own.map(|own| {
+            if let Some(types) = &execute.types {
+                own.types = types.take(usize::from(parameters)).flat_map(|(kind, _)| kind.0).collect();
+            }
+            &*own.types
+        });
+        let as_it_is = execute.types.is_some() || execute.values_count == 0;
+        if as_it_is && Command::reads_alike(self.capabilities, capabilities) {
+            let packet = self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default();
+            Command::set_statement_id(packet, server_id);
+            self.work.up.forward(header.total());
+        } else {
+            let types: Vec<_> =
+                types.unwrap_or_default().chunks_exact(2).map(|pair| ParameterType([pair[0], pair[1]])).collect();
+            let mut packet = Vec::new();
+            let mut written = Ok(());
+            mysql::packet::build(&mut packet, &mut 0, |out| {
+                written = execute.write(server_id, parameters, &types, capabilities, out);
+            });
+            if written.is_err() {
+                self.drop_command(header);
+                self.deny(&ErrorReply::wrong_arguments("mysqld_stmt_execute"));
+                return self.finish(held);
+            }
+            self.replace_command(header, &packet);
+        }
+        self.converse_executing(id, opens_cursor, held).await
+    }
+
+    async fn converse_executing(&mut self, id: u32, opens_cursor: bool, held: &mut Held) -> Result<(), Fault> {
+        // Pieces sent ahead are used up, and a cursor that was open is closed.
+        self.state.close(id);
+        if opens_cursor {
+            self.state.open(id, Open::Cursor);
+        }
+        self.converse(exchange::Asked::Results, held).await
+    }
+
+    /// A large execution is passed on as it comes; only the statement's number is changed.
+    pub(super) async fn stmt_execute_large(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        let body = self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default();
+        let id = Command::statement_id(body)?;
+        let Some((statement, parameters)) = self.known(id) else {
+            return Err(Fault::Refused(Box::new(ErrorReply::unknown_statement(id, "mysqld_stmt_execute"))));
+        };
+        let body = self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default();
+        let execute = StmtExecute::parse(body, parameters, self.capabilities)?;
+        let opens_cursor = execute.opens_cursor();
+        if let (Some(types), Some(own)) = (&execute.types, self.state.statements.get_mut(id)) {
+            own.types = types.take(usize::from(parameters)).flat_map(|(kind, _)| kind.0).collect();
+        }
+        let typed = execute.types.is_some();
+        self.state.begin_text(statement.text(), statement.verdict());
+        let Some(server_id) = self.ready(&statement, held).await? else {
+            self.drop_command(header);
+            return Ok(());
+        };
+        let Some(lease) = held else { return Ok(()) };
+        if !typed || !Command::reads_alike(self.capabilities, lease.capabilities()) {
+            let message = "An execution this large must bring the types of its parameters along (prepare it anew)";
+            return Err(Fault::Refused(Box::new(ErrorReply::not_supported(message))));
+        }
+        Command::set_statement_id(
+            self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default(),
+            server_id,
+        );
+        self.work.up.forward(header.total());
+        self.converse_executing(id, opens_cursor, held).await
+    }
+
+    /// `COM_STMT_SEND_LONG_DATA`, which is not answered; what is wrong with it shows when the statement is executed.
+    pub(super) async fn stmt_long_data(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        let body = self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default();
+        let id = SendLongData::parse(body)?.statement_id;
+        let Some((statement, _)) = self.known(id) else {
+            self.drop_command(header);
+            return Ok(());
+        };
+        self.state.begin();
+        self.state.open(id, Open::LongData);
+        let Some(server_id) = self.ready(&statement, held).await? else {
+            // Whatever was answered, nobody waits for an answer to this.
+            self.drop_command(header);
+            return Err(Fault::Server(ServerFault::Closed));
+        };
+        Command::set_statement_id(
+            self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default(),
+            server_id,
+        );
+        self.work.up.forward(header.total());
+        let Some(lease) = held else { return Ok(()) };
+        self.deliver(lease).await
+    }
+
+    /// `COM_STMT_FETCH`.
+    pub(super) async fn stmt_fetch(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        let id = StmtFetch::parse(self.command_body(header.total()))?.statement_id;
+        let server_id = match (self.known(id), &mut *held) {
+            (Some((statement, _)), Some(lease)) if self.state.is_open(id) => lease.statements.touch(statement.id()),
+            _ => None,
+        };
+        let Some(server_id) = server_id else {
+            self.drop_command(header);
+            self.deny(&ErrorReply::no_cursor(id));
+            return Ok(());
+        };
+        Command::set_statement_id(
+            self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default(),
+            server_id,
+        );
+        self.state.begin();
+        self.state.fetching(id);
+        self.work.down.open_full(&self.engine.buffers, 0);
+        self.work.up.forward(header.total());
+        self.converse(exchange::Asked::Rows, held).await
+    }
+
+    /// `COM_STMT_RESET`.
+    pub(super) async fn stmt_reset(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        let id = Command::statement_id(self.command_body(header.total()))?;
+        let Some((statement, _)) = self.known(id) else {
+            self.drop_command(header);
+            self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_reset"));
+            return Ok(());
+        };
+        let server_id = match held {
+            Some(lease) if self.state.is_open(id) => lease.statements.touch(statement.id()),
+            _ => None,
+        };
+        let Some(server_id) = server_id else {
+            self.answer_ok(header);
+            return Ok(());
+        };
+        Command::set_statement_id(
+            self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default(),
+            server_id,
+        );
+        self.state.begin();
+        self.state.close(id);
+        self.work.up.forward(header.total());
+        self.converse(exchange::Asked::Simple, held).await
+    }
+
+    /// `COM_STMT_CLOSE`, which is not answered. The statement stays prepared on the connections that have it, unless
+    /// something of it is open.
+    pub(super) fn stmt_close(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        let id = Command::statement_id(self.command_body(header.total()))?;
+        self.drop_command(header);
+        let is_open = self.state.is_open(id);
+        self.state.close(id);
+        let Some(closed) = self.state.statements.remove(id) else { return Ok(()) };
+        if !self.state.has_row_counts() {
+            self.state.unpin(Pin::RowCounts);
+        }
+        if is_open
+            && let Some(lease) = held
+            && let Some(server_id) = lease.statements.remove(closed.statement.id())
+        {
+            lease.to_close.push(server_id);
+        }
+        self.let_go(held);
+        Ok(())
+    }
+
+    /// What a number of the client's stands for: the statement, and how many parameters it takes.
+    fn known(&mut self, id: u32) -> Option<(Arc<Statement>, u16)> {
+        self.state.statements.get_mut(id).map(|own| (own.statement.clone(), own.parameters))
+    }
+
+    /// Sees to it that a connection is held on which the statement is prepared. Returns the server's number for it, or
+    /// answers the client.
+    async fn ready(&mut self, statement: &Arc<Statement>, held: &mut Held) -> Result<Option<u32>, Fault> {
+        if !self.acquire(held).await? {
+            return Ok(None);
+        }
+        let effects = statement.verdict().effects;
+        let needs = Needs {
+            insert_id: effects.intersects(Effects::LAST_INSERT_ID.union(Effects::CALLS)),
+            begins: Begins::Told,
+            ..Needs::default()
+        };
+        let Some(lease) = held else { return Ok(None) };
+        if let Some(server_id) = lease.statements.touch(statement.id()) {
+            let brought = self.bring(held, &needs).await?;
+            return Ok((brought != Brought::Denied).then_some(server_id));
+        }
+        match self.prepare_anew(statement, held).await {
+            Ok(server_id) => {
+                let brought = self.bring(held, &needs).await?;
+                Ok((brought != Brought::Denied).then_some(server_id))
+            }
+            Err(ServerError::Statement { code, sqlstate, message }) => {
+                self.deny(&ErrorReply::new(code, sqlstate, message));
+                self.work.reply.failed = true;
+                self.finish(held)?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.lost(held, ServerFault::Settings(error.to_string()), super::lease::Seen::Nothing)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Prepares a statement on a connection that does not have it, under the settings under which the client did.
+    async fn prepare_anew(&self, statement: &Arc<Statement>, held: &mut Held) -> Result<u32, ServerError> {
+        let Some(lease) = held else { return Err(ServerError::Closed) };
+        let server: &mut ServerConnection = lease;
+        adopt(server, statement.context()).await?;
+        let mut packet = Vec::new();
+        write::command(&mut packet, Command::StmtPrepare, statement.text());
+        let prepared = connector::prepare(server, &packet).await?;
+        server.echo = Echo::Prepared;
+        if let Some(outdated) = server.statements.insert(statement.clone(), prepared) {
+            server.to_close.push(outdated);
+        }
+        self.route.meters().retries.inc();
+        Ok(prepared)
+    }
+}

@@ -1,0 +1,128 @@
+//! The pool of a MySQL server, and the routes to it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use mysql::{
+    settings::Settings,
+    statement::{Interner, Statement},
+};
+use pool::{Pool, RouteId, RouteLimits};
+use route::Address;
+use sql::mysql::{Mode, Verdict};
+
+use super::{
+    connector::{Habits, Login, MyConnector, ServerError},
+    facts::Facts,
+    guest,
+};
+use crate::{
+    lane::{Lane, Link, Names, Protocol},
+    observe::{ServerMeters, Watch},
+    plan::{Plan, ServerPlan},
+    secrets::UserSecret,
+};
+
+/// The most statements that are kept although no client and no server connection uses them, for each server.
+const STATEMENTS_KEPT: usize = 10_000;
+
+/// MySQL and MariaDB, as a type.
+#[derive(Debug)]
+pub(crate) enum Mysql {}
+
+impl Protocol for Mysql {
+    type Connector = MyConnector;
+    type Shared = Shared;
+}
+
+/// What the sessions of a route share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    facts: Arc<ArcSwapOption<Facts>>,
+    interner: Arc<Mutex<Interner>>,
+}
+
+impl Shared {
+    /// What is known of the server, once a connection has asked it.
+    pub(crate) fn facts(&self) -> Option<Arc<Facts>> {
+        self.facts.load_full()
+    }
+
+    /// How texts are to be read under the server's default settings.
+    pub(crate) fn reading(&self) -> Mode {
+        self.facts.load().as_ref().map_or(Mode::STANDARD, |facts| facts.reading)
+    }
+
+    /// The statement with this text under these settings.
+    pub(crate) fn intern(&self, text: &[u8], context: &Settings, verdict: Verdict) -> Arc<Statement> {
+        self.interner.lock().unwrap_or_else(PoisonError::into_inner).intern(text, context, verdict)
+    }
+}
+
+/// Makes the connections of one server, and the routes to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Driver {
+    pub(crate) pool: Pool<MyConnector>,
+    address: Address,
+    habits: Arc<ArcSwap<Habits>>,
+    shared: Shared,
+}
+
+impl Driver {
+    pub(crate) fn new(server: &route::Server, plan: &Plan, own: &ServerPlan, meters: &Arc<ServerMeters>) -> Self {
+        let habits = Arc::new(ArcSwap::from_pointee(habits(plan, own)));
+        let facts = Arc::new(ArcSwapOption::empty());
+        let connector = MyConnector { address: server.address.clone(), habits: habits.clone(), facts: facts.clone() };
+        let pool = Pool::new(connector, own.pool.clone(), Watch(meters.clone()));
+        let address = server.address.clone();
+        Self {
+            pool,
+            address,
+            habits,
+            shared: Shared { facts, interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT))) },
+        }
+    }
+
+    /// Takes over what a changed configuration says.
+    pub(crate) fn update(&self, plan: &Plan, own: &ServerPlan) {
+        self.habits.store(Arc::new(habits(plan, own)));
+    }
+
+    /// What is known of the server, once a connection has asked it.
+    pub(crate) fn facts(&self) -> Option<Arc<Facts>> {
+        self.shared.facts()
+    }
+
+    /// Logs in and out again, to see whether the server lets this user in.
+    pub(crate) async fn try_login(&self, login: &Login) -> Result<(), ServerError> {
+        guest::try_login(&self.address, &self.habits.load_full(), login).await
+    }
+
+    /// Opens a route; `lane` makes what it is to everybody else.
+    pub(crate) fn open(
+        &self,
+        names: &Names,
+        secret: Option<Arc<UserSecret>>,
+        limits: RouteLimits,
+        lane: impl FnOnce(RouteId) -> Lane,
+    ) -> Link<Mysql> {
+        let login = Login {
+            user: names.server_user.clone(),
+            database: names.server_database.clone(),
+            secret,
+            flavour: names.flavour,
+        };
+        let id = self.pool.add_route(login, limits);
+        Link::new(Arc::new(lane(id)), self.pool.clone(), self.shared.clone())
+    }
+}
+
+fn habits(plan: &Plan, own: &ServerPlan) -> Habits {
+    Habits {
+        statements_max: plan.prepared.per_server_max,
+        init_sql: own.init_sql.clone(),
+        validation_query: own.validation_query.clone(),
+        local_infile: plan.mysql.local_infile,
+        dialling: own.dialling.clone(),
+    }
+}

@@ -1,0 +1,539 @@
+//! From an accepted socket to a session: greeting, encryption, limits, authentication.
+
+use std::{future::Future, pin::Pin as StdPin, sync::Arc, time::Duration};
+
+use auth::{Channel, Learned};
+use mysql::{
+    Capabilities, ErrorReply, ProtocolError, Status,
+    handshake::{ChangeUser, Greeting, HandshakeResponse, Nonce, PAYLOAD_LEN_MAX, SslRequest},
+    login::{Accepted, Demand, Exists, Given, Login, Opening, Refusal as Refused, Step, Terms},
+    packet::{HEADER_LEN, Header},
+    settings::Settings,
+    view::OkPacket,
+    write,
+};
+use pool::Checkout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+use super::{
+    Mysql,
+    client::{Client, Newcomer, State, login_refused},
+    facts::Facts,
+    operator,
+};
+use crate::{
+    console::{self, Operator},
+    driver::AnyLink,
+    engine::{Engine, LaneError},
+    lane::{Flavour, Link},
+    plan::{AuthMethod, ClientTls, Plan, UserEntry},
+    registry::{Admission, Full, KEY_LEN, Party, Presence},
+    secrets::random,
+    stream::Stream,
+};
+
+/// How long a refused client may take to read why.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What every client is offered, apart from what depends on the servers behind and on the configuration.
+const OFFERED: Capabilities = Capabilities::LONG_PASSWORD
+    .with(Capabilities::FOUND_ROWS)
+    .with(Capabilities::LONG_FLAG)
+    .with(Capabilities::CONNECT_WITH_DB)
+    .with(Capabilities::IGNORE_SPACE)
+    .with(Capabilities::PROTOCOL_41)
+    .with(Capabilities::INTERACTIVE)
+    .with(Capabilities::TRANSACTIONS)
+    .with(Capabilities::SECURE_CONNECTION)
+    .with(Capabilities::MULTI_STATEMENTS)
+    .with(Capabilities::MULTI_RESULTS)
+    .with(Capabilities::PS_MULTI_RESULTS)
+    .with(Capabilities::PLUGIN_AUTH)
+    .with(Capabilities::CONNECT_ATTRS)
+    .with(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA)
+    .with(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS)
+    .with(Capabilities::DEPRECATE_EOF);
+
+/// What is offered if the servers behind can do it.
+const PASSED_ON: Capabilities = Capabilities::SESSION_TRACK.with(Capabilities::QUERY_ATTRIBUTES);
+
+/// The version shown while no server has told its own and none is configured: drivers read numbers out of it.
+const VERSION_UNKNOWN: &[u8] = b"8.0.36-evenkeel";
+
+/// `utf8mb4_general_ci`, as the collation that our greeting names.
+const CHARSET: u8 = 45;
+
+/// Why somebody is not let in.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Gone, or never was a client: nobody to tell.
+    Gone,
+    /// Told why.
+    Told(Box<ErrorReply>),
+    /// Told only that access is denied; the true reason is for the log.
+    Secret { user: Vec<u8>, why: Refused },
+}
+
+impl From<ErrorReply> for Refusal {
+    fn from(reply: ErrorReply) -> Self {
+        Self::Told(Box::new(reply))
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        let message = format!("{} (the limit is {})", full.what, full.limit);
+        let is_total = full.what.contains("no more connections");
+        if is_total { ErrorReply::too_many_connections(message) } else { ErrorReply::user_limit(message) }.into()
+    }
+}
+
+impl From<ProtocolError> for Refusal {
+    fn from(error: ProtocolError) -> Self {
+        ErrorReply::bad_handshake(format!("Bad handshake: {error}")).into()
+    }
+}
+
+/// A socket whose owner has not logged in yet, or is about to log in anew.
+struct Guest<'a> {
+    stream: &'a mut Stream,
+    read: Vec<u8>,
+    out: Vec<u8>,
+    /// The number of the next packet, of either side.
+    sequence: u8,
+    /// What both sides can do, as far as is known.
+    capabilities: Capabilities,
+}
+
+/// Serves whoever connected, to the end.
+pub(crate) async fn receive(engine: Arc<Engine>, mut stream: Stream, place: OwnedSemaphorePermit) {
+    let peer = stream.peer();
+    let limit = engine.plan().login_timeout;
+    // Boxed: a login needs far more room than the session that follows, and is soon over.
+    let welcoming: StdPin<Box<dyn Future<Output = _> + Send + '_>> =
+        Box::pin(timeout(limit, welcome(&engine, &mut stream, place)));
+    let welcomed = welcoming.await.unwrap_or_else(|_| {
+        tracing::info!(%peer, ?limit, "client refused: logging in took too long (timeouts.login)");
+        Err(Refusal::Gone)
+    });
+    match welcomed {
+        Ok(Session::Client(newcomer)) => {
+            // A task of its own: what logging in needed is given back now, not when the client leaves.
+            tokio::spawn(Client::new(stream, engine, newcomer).serve());
+        }
+        Ok(Session::Console { admission: _admission, operator, capabilities }) => {
+            Box::pin(operator::serve(&engine, stream, operator, capabilities)).await;
+        }
+        Err(_) => {}
+    }
+}
+
+/// What a login leads to.
+enum Session {
+    Client(Newcomer),
+    Console { admission: Admission, operator: Operator, capabilities: Capabilities },
+}
+
+async fn welcome(engine: &Arc<Engine>, stream: &mut Stream, place: OwnedSemaphorePermit) -> Result<Session, Refusal> {
+    let peer = stream.peer();
+    let mut guest = Guest { stream, read: Vec::new(), out: Vec::new(), sequence: 0, capabilities: Capabilities::NONE };
+    let result = guest.welcome(engine, place).await;
+    match &result {
+        Ok(_) | Err(Refusal::Gone) => {}
+        Err(Refusal::Told(reply)) => {
+            tracing::info!(%peer, code = reply.code, why = %reply.message, "client refused");
+            guest.refuse(reply).await;
+        }
+        Err(Refusal::Secret { user, why }) => {
+            tracing::info!(%peer, user = %String::from_utf8_lossy(user), %why, "client refused");
+            let host = peer.ip().map_or_else(|| "localhost".to_owned(), |ip| ip.to_string());
+            guest.refuse(&why.reply(user, &host)).await;
+        }
+    }
+    result
+}
+
+impl Guest<'_> {
+    async fn welcome(&mut self, engine: &Arc<Engine>, place: OwnedSemaphorePermit) -> Result<Session, Refusal> {
+        let plan = engine.plan();
+        // Whether it is an operator shows only in its answer; a full house is told to others then.
+        let (mut admission, full) = match engine.registry.admit(self.stream.peer(), Party::Client) {
+            Ok(admission) => (admission, None),
+            Err(full) => (engine.registry.admit(self.stream.peer(), Party::Operator)?, Some(full)),
+        };
+        drop(place);
+        let nonce = Nonce::from_random(random());
+        let offered = offered(engine, &plan);
+        let greeting = Greeting {
+            version: version(engine, &plan),
+            connection_id: admission.number() as u32,
+            nonce,
+            capabilities: offered,
+            charset: CHARSET,
+            status: Status::AUTOCOMMIT,
+            plugin: plan.mysql.auth_plugin.name().into(),
+        };
+        greeting.write(&mut self.out, &mut self.sequence);
+        self.write().await?;
+        let response = self.response(&plan).await?;
+        // Asking for more than was offered is usual.
+        self.capabilities = response.capabilities & (offered | Capabilities::SSL);
+        let database = response.database.clone().unwrap_or_default();
+        let is_operator = console::DATABASES.iter().any(|name| name.as_bytes() == database);
+        if let Some(full) = full.filter(|_| !is_operator) {
+            return Err(full.into());
+        }
+        let user = text(&response.user)?;
+        let entry = plan.users.get(&*user).cloned();
+        let accepted = self.authenticate(engine, &plan, Opening::Response(&response), entry.as_ref(), nonce).await?;
+        if is_operator {
+            let Some(&role) = plan.console.get(&*user) else {
+                let message = "This user may not use the console. Name it in admin.users or admin.stats_users";
+                return Err(ErrorReply::not_allowed(message).into());
+            };
+            let ok = OkPacket { status: Status::AUTOCOMMIT, ..OkPacket::default() };
+            write::ok(&mut self.out, &mut self.sequence, self.capabilities, &ok);
+            self.write().await?;
+            return Ok(Session::Console {
+                admission,
+                operator: Operator { user, role },
+                capabilities: self.capabilities,
+            });
+        }
+        let (route, settings) =
+            self.find_route(engine, &user, &database, u16::from(response.charset), accepted).await?;
+        let (user_limit, database_limit) = limits(&plan, &user, &route)?;
+        admission.name(&user, user_limit, &route.database, database_limit)?;
+        let presence = admission.enter(user, route.database.clone(), random::<KEY_LEN>());
+        let state = State::new(settings, route.shared.reading());
+        let ok = OkPacket { status: state.status, ..OkPacket::default() };
+        write::ok(&mut self.out, &mut self.sequence, self.capabilities, &ok);
+        self.write().await?;
+        let entry = presence.entry();
+        tracing::debug!(client = entry.number(), user = %entry.user, database = %entry.database, peer = %entry.peer, "client logged in");
+        Ok(Session::Client(Newcomer { route, presence, capabilities: self.capabilities, state }))
+    }
+
+    /// The client's answer to our greeting, behind a TLS handshake if it wants one.
+    async fn response(&mut self, plan: &Plan) -> Result<HandshakeResponse, Refusal> {
+        let payload = self.payload().await?;
+        if let (Some(_), Some(acceptor)) = (SslRequest::parse(&payload), plan.client_tls.acceptor()) {
+            // Bytes sent along with the request could have been put there by anybody on the way.
+            if !self.read.is_empty() || !self.stream.is_quiet() {
+                return Err(ProtocolError::Unexpected { first: 0, when: "before the TLS handshake" }.into());
+            }
+            self.stream.start_tls_server(acceptor).await.map_err(|error| {
+                tracing::info!(peer = %self.stream.peer(), %error, "TLS handshake with a client failed");
+                Refusal::Gone
+            })?;
+            let payload = self.payload().await?;
+            return Ok(HandshakeResponse::parse(&payload)?);
+        }
+        let response = HandshakeResponse::parse(&payload)?;
+        if matches!(plan.client_tls, ClientTls::Required(_)) && !self.stream.is_secure_channel() {
+            self.capabilities = response.capabilities;
+            return Err(ErrorReply::encryption_required(
+                "Connections using insecure transport are prohibited (tls.mode = \"require\")",
+            )
+            .into());
+        }
+        Ok(response)
+    }
+
+    async fn authenticate(
+        &mut self,
+        engine: &Arc<Engine>,
+        plan: &Plan,
+        opening: Opening<'_>,
+        entry: Option<&UserEntry>,
+        greeted: Nonce,
+    ) -> Result<Accepted, Refusal> {
+        let user = match opening {
+            Opening::Response(response) => response.user.clone(),
+            Opening::ChangeUser(command) => command.user.clone(),
+        };
+        let terms = Terms {
+            demand: demand(engine, plan, entry),
+            capabilities: self.capabilities,
+            channel: if self.stream.is_secure_channel() { Channel::Secure } else { Channel::Plain },
+            greeted,
+            random: random(),
+            keys: engine.rsa_key(plan),
+        };
+        let mut step = Login::begin(opening, terms, &mut self.sequence, &mut self.out);
+        loop {
+            step = match step {
+                Step::Accepted(accepted) => {
+                    // Also where nothing is asked, a user must be known, unless a server is to say so.
+                    if entry.is_none() && accepted.clear.is_none() {
+                        return Err(Refusal::Secret { user, why: Refused::WrongPassword { given: Given::Yes } });
+                    }
+                    if let Some(secret) = entry.and_then(|entry| entry.secret.as_ref()) {
+                        secret.learn_mysql(accepted.learned.clone());
+                    }
+                    return Ok(accepted);
+                }
+                Step::Refused(why) => return Err(Refusal::Secret { user, why }),
+                Step::Check(check) => {
+                    // Some milliseconds of hashing or of RSA.
+                    let checked = tokio::task::spawn_blocking(move || check.run()).await;
+                    match checked.map_err(|_| Refusal::Gone)? {
+                        Ok(accepted) => Step::Accepted(accepted),
+                        Err(why) => Step::Refused(why),
+                    }
+                }
+                Step::Wait(login) => {
+                    self.write().await?;
+                    let payload = self.payload().await?;
+                    login.handle(&payload, &mut self.sequence, &mut self.out)?
+                }
+            };
+        }
+    }
+
+    /// The route of this user on this database, and the settings with which its session begins.
+    async fn find_route(
+        &self,
+        engine: &Arc<Engine>,
+        user: &Arc<str>,
+        database: &[u8],
+        charset: u16,
+        accepted: Accepted,
+    ) -> Result<(Arc<Link<Mysql>>, Settings), Refusal> {
+        let database = text(database)?;
+        let flavour = match self.capabilities.contains(Capabilities::FOUND_ROWS) {
+            true => Flavour::FoundRows,
+            false => Flavour::Plain,
+        };
+        if let Some(password) = accepted.clear {
+            super::guest::verify(engine, user, &database, flavour, password).await?;
+        }
+        let link = engine.link(user, &database, flavour).and_then(AnyLink::mysql);
+        let link = link.map_err(|error| no_lane(error, &database))?;
+        if link.shared.facts().is_none() {
+            let checkout = link.terms().timeouts.checkout;
+            let leased = link.pool.checkout(link.id, Checkout::new().within(checkout)).await;
+            drop(leased.map_err(|error| match &error {
+                pool::CheckoutError::LoginRefused(error) => login_refused(error),
+                _ => ErrorReply::read_error(format!("No database server can be reached: {error}")),
+            })?);
+        }
+        let facts = link.shared.facts().ok_or_else(|| ErrorReply::read_error("No database server can be reached"))?;
+        let settings = startup(&facts, &link.server_database, charset, self.capabilities);
+        Ok((link, settings))
+    }
+
+    /// The payload of the next packet.
+    async fn payload(&mut self) -> Result<Vec<u8>, Refusal> {
+        loop {
+            if let Some(header) = Header::peek(&self.read) {
+                if header.len > PAYLOAD_LEN_MAX {
+                    return Err(ProtocolError::Limit { what: "a login", limit: PAYLOAD_LEN_MAX }.into());
+                }
+                if header.sequence != self.sequence {
+                    return Err(ProtocolError::Sequence { expected: self.sequence, found: header.sequence }.into());
+                }
+                if let Some(payload) = self.read.get(HEADER_LEN..header.total()) {
+                    let payload = payload.to_vec();
+                    self.read.drain(..header.total());
+                    self.sequence = self.sequence.wrapping_add(1);
+                    return Ok(payload);
+                }
+            }
+            let len = Header::peek(&self.read).map_or(HEADER_LEN, Header::total);
+            let missing = len.saturating_sub(self.read.len()).max(1);
+            // What a hasty client sent behind it stays in the socket: it is the session's.
+            match self.stream.read_up_to(&mut self.read, missing).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Err(Refusal::Gone),
+            }
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), Refusal> {
+        let written = self.stream.write_all(&self.out).await;
+        self.out.clear();
+        written.map_err(|_| Refusal::Gone)
+    }
+
+    async fn refuse(&mut self, reply: &ErrorReply) {
+        self.out.clear();
+        reply.write(&mut self.out, &mut self.sequence, self.capabilities);
+        let told = timeout(REFUSAL_TIMEOUT, async {
+            if self.write().await.is_ok() {
+                self.stream.shut_down().await;
+            }
+        });
+        if told.await.is_err() {
+            tracing::debug!("a refused client does not read why");
+        }
+    }
+}
+
+/// A client that logs in anew on its connection.
+pub(super) struct Reentry<'a> {
+    pub(super) stream: &'a mut Stream,
+    pub(super) capabilities: Capabilities,
+    pub(super) presence: &'a mut Presence,
+    /// What it sent ahead.
+    pub(super) read: Vec<u8>,
+}
+
+/// A client that has logged in anew and waits to be told so.
+pub(super) struct Admitted {
+    pub(super) route: Arc<Link<Mysql>>,
+    pub(super) state: State,
+    pub(super) sequence: u8,
+}
+
+/// A client's session is over.
+pub(super) struct Left;
+
+impl Reentry<'_> {
+    /// `COM_CHANGE_USER`: who it is, under which limits, and where its work goes from now on. A client that is refused is
+    /// told, and its session ends, as on a server.
+    ///
+    /// # Errors
+    /// It is gone, or was refused and told.
+    pub(super) async fn change_user(self, engine: &Arc<Engine>, command: ChangeUser) -> Result<Admitted, Left> {
+        let peer = self.presence.entry().peer;
+        let mut guest = Guest {
+            stream: self.stream,
+            read: self.read,
+            out: Vec::new(),
+            sequence: 1,
+            capabilities: self.capabilities,
+        };
+        let limit = engine.plan().login_timeout;
+        let changed = timeout(limit, guest.change_user(engine, &command, self.presence)).await;
+        match changed.unwrap_or(Err(Refusal::Gone)) {
+            Ok(admitted) => Ok(admitted),
+            Err(Refusal::Gone) => Err(Left),
+            Err(Refusal::Told(reply)) => {
+                guest.refuse(&reply).await;
+                Err(Left)
+            }
+            Err(Refusal::Secret { user, why }) => {
+                tracing::info!(%peer, user = %String::from_utf8_lossy(&user), %why, "change of user refused");
+                let host = peer.ip().map_or_else(|| "localhost".to_owned(), |ip| ip.to_string());
+                guest.refuse(&why.reply(&user, &host)).await;
+                Err(Left)
+            }
+        }
+    }
+}
+
+impl Guest<'_> {
+    async fn change_user(
+        &mut self,
+        engine: &Arc<Engine>,
+        command: &ChangeUser,
+        presence: &mut Presence,
+    ) -> Result<Admitted, Refusal> {
+        let plan = engine.plan();
+        let user = text(&command.user)?;
+        let entry = plan.users.get(&*user).cloned();
+        let nonce = Nonce::from_random(random());
+        let accepted = self.authenticate(engine, &plan, Opening::ChangeUser(command), entry.as_ref(), nonce).await?;
+        let database = command.database.clone().unwrap_or_default();
+        let charset = command.charset.unwrap_or_else(|| u16::from(CHARSET));
+        let (route, settings) = self.find_route(engine, &user, &database, charset, accepted).await?;
+        let (user_limit, database_limit) = limits(&plan, &user, &route)?;
+        presence.rename((user, user_limit), (route.database.clone(), database_limit))?;
+        let state = State::new(settings, route.shared.reading());
+        self.write().await?;
+        Ok(Admitted { route, state, sequence: self.sequence })
+    }
+}
+
+/// How many clients the user and the database may have, where their own entries say so.
+fn limits(plan: &Plan, user: &str, route: &Link<Mysql>) -> Result<(Option<u32>, Option<u32>), Refusal> {
+    let resolved = plan.table.resolve(user, &route.database).map_err(|error| no_lane(error.into(), &route.database))?;
+    Ok((plan.table.user(resolved.user).max_clients, plan.table.database(resolved.database).max_clients))
+}
+
+/// The settings with which a session begins that asks for this collation.
+fn startup(facts: &Facts, database: &str, charset: u16, capabilities: Capabilities) -> Settings {
+    let collation = facts.collation(charset);
+    let mut settings = Settings::in_schema(database.as_bytes());
+    for name in [&b"character_set_client"[..], b"character_set_connection", b"character_set_results"] {
+        settings.set(name, &collation.charset);
+    }
+    settings.set(b"collation_connection", &collation.name);
+    if capabilities.contains(Capabilities::IGNORE_SPACE) && !has_mode(&facts.sql_mode, b"IGNORE_SPACE") {
+        // The capability is nothing but this mode.
+        let mut mode = facts.sql_mode.clone();
+        if !mode.is_empty() {
+            mode.push(b',');
+        }
+        mode.extend_from_slice(b"IGNORE_SPACE");
+        settings.set(b"sql_mode", &mode);
+    }
+    settings
+}
+
+fn has_mode(sql_mode: &[u8], name: &[u8]) -> bool {
+    sql_mode.split(|&byte| byte == b',').any(|mode| mode.eq_ignore_ascii_case(name))
+}
+
+/// What a client must prove.
+fn demand(engine: &Engine, plan: &Plan, entry: Option<&UserEntry>) -> Demand {
+    if plan.demand == AuthMethod::Trust {
+        return Demand::Trust;
+    }
+    match entry.and_then(|entry| entry.secret.as_ref()) {
+        Some(secret) => {
+            Demand::Password { credential: secret.credential().clone(), learned: secret.learned(), exists: Exists::Yes }
+        }
+        None if entry.is_none() && plan.mysql.asks_servers => Demand::PassThrough,
+        None => Demand::Password {
+            credential: engine.decoy.credential().clone(),
+            learned: Learned::default(),
+            exists: Exists::No,
+        },
+    }
+}
+
+/// What clients are offered: nothing that a server behind cannot do.
+fn offered(engine: &Engine, plan: &Plan) -> Capabilities {
+    let mut offered = OFFERED;
+    let facts = engine.mysql_facts();
+    if !facts.is_empty() {
+        offered |= facts.iter().fold(PASSED_ON, |both, facts| both & facts.capabilities);
+    }
+    if plan.client_tls.acceptor().is_some() {
+        offered |= Capabilities::SSL;
+    }
+    if plan.mysql.local_infile {
+        offered |= Capabilities::LOCAL_FILES;
+    }
+    offered
+}
+
+/// The version that clients see: as configured, else the lowest of the servers behind.
+fn version(engine: &Engine, plan: &Plan) -> Vec<u8> {
+    if let Some(version) = &plan.mysql.server_version {
+        return version.as_bytes().to_vec();
+    }
+    let number = |facts: &Arc<Facts>| mysql::handshake::version_number(&facts.version);
+    let lowest = engine.mysql_facts().into_iter().min_by_key(number);
+    lowest.map_or_else(|| VERSION_UNKNOWN.to_vec(), |facts| facts.version.clone())
+}
+
+fn text(name: &[u8]) -> Result<Arc<str>, Refusal> {
+    match std::str::from_utf8(name) {
+        Ok(name) => Ok(name.into()),
+        Err(_) => Err(ErrorReply::bad_handshake("User and database names must be UTF-8").into()),
+    }
+}
+
+pub(super) fn no_lane(error: LaneError, database: &str) -> Refusal {
+    match error {
+        LaneError::NoRoute(route::NoRoute::UnknownDatabase { name, nearest }) => {
+            tracing::info!(database = name, nearest, "no such database");
+            ErrorReply::unknown_database(database).into()
+        }
+        LaneError::OtherProtocol(_) => ErrorReply::unknown_database(database).into(),
+        error => ErrorReply::not_allowed(error.to_string()).into(),
+    }
+}

@@ -1,0 +1,64 @@
+//! Users that the configuration does not name: the server itself checks their passwords.
+
+use std::sync::Arc;
+
+use auth::{Credential, Secret};
+use mysql::ErrorReply;
+use subtle::ConstantTimeEq;
+
+use super::{connector, greet::Refusal};
+use crate::{driver::Driver, engine::Engine, lane::Flavour, mysql::Login, secrets::UserSecret};
+
+/// The most logins at once by which passwords of guests are checked. Each takes a connection of the server for a moment,
+/// outside its budget.
+pub(crate) const CHECKS_MAX: usize = 4;
+
+/// Checks a guest's password: against the one that a server has accepted before, else by logging in to the server with it.
+/// From then on the guest's connections log in with it.
+pub(super) async fn verify(
+    engine: &Arc<Engine>,
+    user: &Arc<str>,
+    database: &Arc<str>,
+    flavour: Flavour,
+    password: Secret,
+) -> Result<(), Refusal> {
+    let known = engine.guest(user);
+    if known.is_some_and(|known| is_same(&known, &password)) {
+        return Ok(());
+    }
+    let (driver, resolved) = engine.driver(user, database).map_err(|error| super::greet::no_lane(error, database))?;
+    let Driver::Mysql(driver) = driver else { return Err(ErrorReply::unknown_database(database).into()) };
+    let secret = Arc::new(UserSecret::new(Credential::Plain(password)));
+    let login =
+        Login { user: resolved.server_user, database: resolved.server_database, secret: Some(secret.clone()), flavour };
+    let turn = engine.guest_checks.acquire().await;
+    driver.try_login(&login).await.map_err(|error| match error.said() {
+        Some((code, sqlstate, message)) => Refusal::from(ErrorReply::new(code, sqlstate, message.to_owned())),
+        None => ErrorReply::read_error(format!("The database server cannot check the password: {error}")).into(),
+    })?;
+    drop(turn);
+    engine.admit_guest(user.clone(), secret);
+    Ok(())
+}
+
+fn is_same(known: &UserSecret, password: &Secret) -> bool {
+    match &**known.credential() {
+        Credential::Plain(known) => known.expose().ct_eq(password.expose()).into(),
+        _ => false,
+    }
+}
+
+/// Logs in and out again.
+pub(super) async fn try_login(
+    address: &route::Address,
+    habits: &connector::Habits,
+    login: &Login,
+) -> Result<(), connector::ServerError> {
+    let stream = habits.dialling.connect(address).await?;
+    let (mut stream, _session) = connector::greet(stream, login, address, habits).await?;
+    let mut packet = Vec::new();
+    mysql::write::command(&mut packet, mysql::command::Command::Quit, b"");
+    stream.write_all(&packet).await?;
+    stream.shut_down().await;
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Stops what a server connection runs, from another connection: MySQL knows no other way.
+
+use mysql::exchange::{Asked, Event, Exchange};
+
+use super::connector::{Habits, Login, ServerError, greet};
+use crate::{cancel::CancelTarget, stream::Stream};
+
+/// Logs in as the same user and kills the query that the connection runs. The connection stays.
+pub(crate) async fn kill_query(target: &CancelTarget, login: &Login, habits: &Habits) -> Result<(), ServerError> {
+    let stream = habits.dialling.connect(target.address()).await?;
+    let (mut stream, session) = greet(stream, login, target.address(), habits).await?;
+    let mut exchange = Exchange::new(session.capabilities, session.status);
+    let mut packet = Vec::new();
+    let text = format!("KILL QUERY {}", target.process());
+    mysql::write::query(&mut packet, session.capabilities, text.as_bytes());
+    exchange.ask(Asked::Results);
+    stream.write_all(&packet).await?;
+    await_answer(&mut stream, &mut exchange).await?;
+    packet.clear();
+    mysql::write::command(&mut packet, mysql::command::Command::Quit, b"");
+    stream.write_all(&packet).await?;
+    stream.shut_down().await;
+    Ok(())
+}
+
+async fn await_answer(stream: &mut Stream, exchange: &mut Exchange) -> Result<(), ServerError> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some((packet, _)) = mysql::packet::Packet::split(&bytes) {
+            // That there is no such connection any more is as good.
+            let event = exchange.handle(packet.payload.len(), packet.payload)?;
+            debug_assert!(matches!(event, Event::Done { .. } | Event::Failed));
+            return Ok(());
+        }
+        if stream.read_some(&mut bytes).await? == 0 {
+            return Err(ServerError::Closed);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! MySQL and MariaDB: greeting clients, dialling servers, and the session between them.
+
+mod client;
+mod connector;
+mod driver;
+mod facts;
+mod fault;
+pub(crate) mod greet;
+pub(crate) mod guest;
+mod kill;
+mod operator;
+mod server;
+
+pub use connector::MyConnector;
+pub(crate) use connector::{Habits, Login};
+pub(crate) use driver::{Driver, Mysql};
+pub(crate) use facts::Facts;
+pub(crate) use kill::kill_query;

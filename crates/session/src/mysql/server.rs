@@ -1,0 +1,140 @@
+//! A logged-in server connection: its socket, what it owes, and the session state it holds.
+
+use std::sync::Arc;
+
+use mysql::{Capabilities, dial::Session, exchange::Exchange, settings::Settings, statement::ServerStatements};
+
+use super::connector::{Login, fresh};
+use crate::{cancel::CancelTarget, stream::Stream};
+
+/// A server connection that can be lent.
+#[derive(Debug)]
+pub struct ServerConnection {
+    pub(crate) stream: Stream,
+    pub(crate) exchange: Exchange,
+    pub(crate) cancel: Arc<CancelTarget>,
+    /// What holds here now.
+    pub(crate) settings: Settings,
+    /// What held here right after the login.
+    pub(crate) fresh: Settings,
+    /// Statements prepared here.
+    pub(crate) statements: ServerStatements,
+    /// Numbers of statements to be closed before the next command.
+    pub(crate) to_close: Vec<u32>,
+    /// The client, by its number, whose `LAST_INSERT_ID()` the connection remembers; 0: nobody's.
+    pub(crate) insert_id_of: u64,
+    /// Whether a text may hold several statements.
+    pub(crate) texts: Texts,
+    /// What was agreed on at the login, by which another user can log in.
+    pub(crate) session: Session,
+    /// Who is logged in.
+    pub(crate) login: Arc<Login>,
+    /// What the server will tell of its session that we caused ourselves.
+    pub(crate) echo: Echo,
+    fitness: Fitness,
+}
+
+/// Whether a server takes several statements in one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Texts {
+    /// It does.
+    Many,
+    /// It refuses all behind the first.
+    One,
+}
+
+/// Whether a change of session state that the server tells next may be of our own making.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Echo {
+    /// It cannot.
+    None,
+    /// It may: a statement was prepared.
+    Prepared,
+}
+
+/// Whether a connection may serve again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fitness {
+    Fit,
+    Unfit(&'static str),
+}
+
+impl ServerConnection {
+    /// A connection that has just logged in.
+    pub(crate) fn new(
+        stream: Stream,
+        session: Session,
+        login: Arc<Login>,
+        cancel: CancelTarget,
+        statements_max: usize,
+    ) -> Self {
+        let fresh = fresh(login.database.as_bytes());
+        Self {
+            stream,
+            exchange: Exchange::new(session.capabilities, session.status),
+            cancel: Arc::new(cancel),
+            settings: fresh.clone(),
+            fresh,
+            statements: ServerStatements::new(statements_max),
+            to_close: Vec::new(),
+            insert_id_of: 0,
+            texts: Texts::Many,
+            session,
+            login,
+            echo: Echo::None,
+            fitness: Fitness::Fit,
+        }
+    }
+
+    /// The server's number for this connection, as its process list shows it.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.cancel.process()
+    }
+
+    /// The server's version, as it says it.
+    pub(crate) fn version(&self) -> String {
+        String::from_utf8_lossy(&self.session.version).into_owned()
+    }
+
+    /// Under which capabilities its packets are read and written.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        self.exchange.capabilities()
+    }
+
+    /// Why it must not serve again, if so.
+    pub(crate) fn unfit(&self) -> Option<&'static str> {
+        match self.fitness {
+            Fitness::Unfit(why) => Some(why),
+            Fitness::Fit => None,
+        }
+    }
+
+    /// Marks it as not to serve again. The first reason stays.
+    pub(crate) fn spoil(&mut self, why: &'static str) {
+        if self.fitness == Fitness::Fit {
+            self.fitness = Fitness::Unfit(why);
+        }
+    }
+
+    /// Whether it can be lent to anybody: nothing owed, no transaction, nothing doubtful.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.fitness == Fitness::Fit && self.exchange.is_settled() && !self.exchange.in_transaction()
+    }
+
+    /// Whether it is clean and silent. An idle server only speaks to say goodbye.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.is_clean() && self.stream.is_quiet()
+    }
+
+    /// Notes that the session here is as after the login again, whoever's it was.
+    pub(crate) fn renew(&mut self, fresh: Settings) {
+        self.settings = fresh.clone();
+        self.fresh = fresh;
+        self.statements.clear();
+        self.to_close.clear();
+        self.insert_id_of = 0;
+        self.texts = Texts::Many;
+        self.echo = Echo::None;
+    }
+}
