@@ -304,6 +304,19 @@ fn both_protocols_stand_side_by_side() {
 }
 
 #[test]
+fn what_servers_store_for_a_password_is_known() {
+    let credential = |password: &str| {
+        let text = FILE.replace("password = \"outside\"", &format!("password = '{password}'\nserver_password = \"x\""));
+        read(&text).client_credential("app").cloned()
+    };
+    assert!(matches!(credential("outside"), Some(Credential::Plain(_))));
+    assert!(matches!(credential("md5e5c2e0d7a2cf0fe6dc4a8d3e3c6b8a5f"), Some(Credential::Md5(_))));
+    assert!(matches!(credential("*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19"), Some(Credential::Native(_))));
+    let ed25519 = "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY";
+    assert!(matches!(credential(ed25519), Some(Credential::Ed25519(_))));
+}
+
+#[test]
 fn who_is_not_configured_is_not_listened_for() {
     let only = |config: &Config| config.listeners().map(|(protocol, _)| protocol).collect::<Vec<_>>();
     assert_eq!(only(&read(FILE)), [Protocol::Postgres]);

@@ -46,8 +46,8 @@ fn summarise(config: &Config) {
     let table = config.table();
     for server in table.servers() {
         println!(
-            "server {}: {} at {}, budget {} connections",
-            server.name, server.cluster, server.address, server.budget
+            "server {}: {} at {}, cluster {}, budget {} connections",
+            server.name, server.protocol, server.address, server.cluster, server.budget
         );
     }
     let names = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -84,7 +84,8 @@ enum Outcome {
     Ok(String),
     /// It failed, for this reason.
     Failed(String),
-    /// The configuration has a SCRAM verifier, and the server asks for SCRAM: only a client's login brings the keys.
+    /// The configuration has a verifier or hash that only proves clients: what the server asks for comes with the login of
+    /// one.
     NeedsClient,
 }
 
@@ -101,7 +102,7 @@ async fn try_logins(config: &Config, unreachable: &HashSet<&str>) -> Logins {
         for user in table.users() {
             print!("{} on {}: ", user.name, database.name);
             match try_login(&engine, &user.name, &database.name).await {
-                Outcome::Ok(version) => println!("ok, PostgreSQL {version}"),
+                Outcome::Ok(version) => println!("ok, {} {version}", server.protocol),
                 Outcome::Failed(why) => {
                     logins.failed += 1;
                     println!("failed: {why}");
@@ -109,7 +110,7 @@ async fn try_logins(config: &Config, unreachable: &HashSet<&str>) -> Logins {
                 Outcome::NeedsClient => {
                     logins.untried += 1;
                     println!(
-                        "note: cannot be tried before a client has logged in, because the credential is a SCRAM verifier"
+                        "note: cannot be tried before a client has logged in, because the credential is a verifier or hash"
                     );
                 }
             }
@@ -128,6 +129,8 @@ async fn try_login(engine: &Engine, user: &str, database: &str) -> Outcome {
 
 /// Whether the login failed only because no client has logged in yet.
 fn needs_client(error: &(dyn Error + 'static)) -> bool {
-    iter::successors(Some(error), |error| (*error).source())
-        .any(|error| matches!(error.downcast_ref(), Some(auth::Error::NeedsClientKeys)))
+    iter::successors(Some(error), |error| (*error).source()).any(|error| {
+        use auth::Error::{NeedsClientKeys, NeedsLearned};
+        matches!(error.downcast_ref(), Some(NeedsClientKeys | NeedsLearned { .. }))
+    })
 }

@@ -8,7 +8,7 @@ use config::Config;
 
 use crate::{check, serve};
 
-/// A fair, budgeted connection pooler for PostgreSQL.
+/// A fair, budgeted connection pooler for PostgreSQL, MySQL and MariaDB.
 #[derive(Debug, Parser)]
 #[command(version, about, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -45,6 +45,10 @@ pub(crate) struct Source {
     /// Serve this database without a file: postgres://user:password@host:port/database?budget=20. May be repeated.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub(crate) postgres: Vec<String>,
+    /// The same for MySQL and MariaDB: mysql://user:password@host:port/database?ssl-mode=REQUIRED. May be given beside
+    /// --postgres, and repeated.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    pub(crate) mysql: Vec<String>,
 }
 
 impl Command {
@@ -67,10 +71,14 @@ impl Command {
 impl Source {
     /// Reads the configuration.
     pub(crate) fn load(&self) -> Result<Config> {
-        match (&self.config, self.postgres.as_slice()) {
-            (Some(path), _) => Ok(Config::load(path)?),
-            (None, []) => bail!("nothing to serve: give --config FILE or --postgres URL"),
-            (None, urls) => Config::from_urls(urls).context("--postgres"),
+        if let Some(path) = &self.config {
+            return Ok(Config::load(path)?);
+        }
+        match (&*self.postgres, &*self.mysql) {
+            ([], []) => bail!("nothing to serve: give --config FILE, --postgres URL or --mysql URL"),
+            (postgres, []) => Config::from_urls(postgres).context("--postgres"),
+            ([], mysql) => Config::from_urls(mysql).context("--mysql"),
+            (postgres, mysql) => Config::from_urls(&[postgres, mysql].concat()).context("--postgres and --mysql"),
         }
     }
 }
