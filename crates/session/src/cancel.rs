@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::timeout};
 
 use route::Address;
 
-use crate::{mysql, stream::Stream};
+use crate::{dialling::Dialling, mysql, postgres::encryption};
 
 /// How long a cancel request may take to be delivered.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +41,8 @@ pub(crate) enum Means {
     Postgres {
         /// The key.
         key: Box<[u8]>,
+        /// How the server is reached: the key is as secret on this way as on that on which it came.
+        dialling: Dialling,
     },
     /// By another login of the same user, which kills the query.
     Mysql {
@@ -76,7 +78,7 @@ impl Underway {
         let target = &*self.0;
         let delivered = timeout(DELIVERY_TIMEOUT, async {
             match &target.means {
-                Means::Postgres { key } => ask_postgres(target, key).await,
+                Means::Postgres { key, dialling } => ask_postgres(target, key, dialling).await,
                 Means::Mysql { login, habits } => {
                     mysql::kill_query(target, login, habits).await.map_err(io::Error::other)
                 }
@@ -90,10 +92,10 @@ impl Underway {
     }
 }
 
-async fn ask_postgres(target: &CancelTarget, key: &[u8]) -> io::Result<()> {
+async fn ask_postgres(target: &CancelTarget, key: &[u8], dialling: &Dialling) -> io::Result<()> {
     let mut packet = Vec::new();
     pg::write::cancel_request(&mut packet, target.process, key);
-    let mut stream = Stream::connect(&target.address).await?;
+    let mut stream = encryption::open(dialling, &target.address).await.map_err(io::Error::other)?;
     stream.write_all(&packet).await?;
     stream.read_some(&mut Vec::new()).await.map(drop)
 }
@@ -147,7 +149,11 @@ mod tests {
     #[test]
     fn requests_for_one_connection_are_bounded_and_it_is_calm_once_all_have_arrived() {
         let address = Address::Unix { path: "/nowhere".into() };
-        let target = Arc::new(CancelTarget::new(address, 1, Means::Postgres { key: Box::new([0; 4]) }));
+        let target = Arc::new(CancelTarget::new(
+            address,
+            1,
+            Means::Postgres { key: Box::new([0; 4]), dialling: Dialling::default() },
+        ));
         let mut underway: Vec<_> = (0..UNDERWAY_MAX).map(|_| Underway::new(&target).unwrap()).collect();
         assert!(Underway::new(&target).is_none());
         drop(underway.pop());

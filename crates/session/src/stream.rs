@@ -219,6 +219,14 @@ impl Stream {
         self.write_all(&bytes).await
     }
 
+    /// The first byte that comes, left where it is. `None` when none comes any more, and where it cannot be known: only TCP
+    /// connections in the clear can be looked into.
+    pub(crate) async fn peek(&self) -> Option<u8> {
+        let Transport::Plain(Socket::Tcp(stream)) = &self.transport else { return None };
+        let mut byte = [0];
+        matches!(stream.peek(&mut byte).await, Ok(1)).then_some(byte[0])
+    }
+
     /// Whether nothing has come and nothing is broken, as far as is known without waiting. For a connection that must be
     /// silent now: bytes or an end of stream make it unfit, and it must not be read after that. Costs no system call while
     /// the socket is quiet.

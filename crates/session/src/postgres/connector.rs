@@ -15,7 +15,9 @@ use pool::{CloseReason, ConnectError, Connector, StateKey};
 use route::Address;
 
 use crate::{
+    cancel::{CancelTarget, Means},
     dialling::Dialling,
+    postgres::encryption::{EncryptionError, open},
     postgres::server::{ServerConnection, Unnamed},
     secrets::{UserSecret, random},
     stream::Stream,
@@ -82,6 +84,9 @@ pub enum ServerError {
     /// The server sent more at once than we take where no client waits for it.
     #[error("the server sends more than is reasonable at this point")]
     Flood,
+    /// It does not become encrypted.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// It failed a statement of ours.
     #[error("the server refused a statement of the pool: {0}")]
     Statement(String),
@@ -126,10 +131,15 @@ impl Connector for PgConnector {
     async fn connect(&self, login: &Arc<Login>) -> Result<ServerConnection, ConnectError<ServerError>> {
         let habits = self.habits.load_full();
         let mut stream =
-            habits.dialling.connect(&self.address).await.map_err(|error| ServerError::Io(error).classify())?;
+            open(&habits.dialling, &self.address).await.map_err(|error| ServerError::from(error).classify())?;
         let greeting = log_in(&mut stream, login).await.map_err(ServerError::classify)?;
         login.parameters.store(Some(Arc::new(greeting.parameters.clone())));
-        let mut server = ServerConnection::new(stream, self.address.clone(), greeting, habits.statements_max);
+        let cancel = CancelTarget::new(
+            self.address.clone(),
+            greeting.process,
+            Means::Postgres { key: greeting.key, dialling: habits.dialling.clone() },
+        );
+        let mut server = ServerConnection::new(stream, cancel, greeting.parameters, habits.statements_max);
         if !habits.init_sql.is_empty() {
             run(&mut server, habits.init_sql.as_bytes()).await.map_err(ServerError::classify)?;
         }

@@ -13,6 +13,7 @@ use pg::{
 };
 use pool::Checkout;
 use route::Timeouts;
+use tls::{Acceptor, HandshakeError, TlsStream};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     driver::AnyLink,
     engine::{Engine, LaneError},
     lane::{Flavour, Link},
-    plan::{AuthMethod, Plan, UserEntry},
+    plan::{AuthMethod, ClientTls, Plan, UserEntry},
     postgres::Postgres,
     postgres::{client::Client, operator},
     registry::{Admission, Alarm, Full, Party, Presence},
@@ -31,6 +32,13 @@ use crate::{
 /// How long a refused client may take to read why.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What clients name that begin with TLS at once (PostgreSQL, `PG_ALPN_PROTOCOL`).
+const ALPN: &[u8] = b"postgresql";
+
+/// The first byte of such a client: a handshake record (RFC 8446, section 5.1). As the first byte of a packet's length it
+/// would be far too long.
+const HANDSHAKE_RECORD: u8 = 0x16;
+
 /// Why somebody is not let in.
 #[derive(Debug)]
 enum Refusal {
@@ -40,6 +48,8 @@ enum Refusal {
     Told(Box<ErrorReply>),
     /// Told only that authentication failed; the true reason is for the log.
     Secret(Vec<u8>, String),
+    /// Did not become encrypted: cannot be told anything any more.
+    Handshake(HandshakeError),
     /// A cancel request: done, and nothing is ever answered.
     CancelRequest,
 }
@@ -93,6 +103,10 @@ pub(crate) async fn receive(engine: Arc<Engine>, stream: Stream, place: OwnedSem
             Box::pin(operator::serve(&engine, guest.stream, operator)).await;
         }
         Err(Refusal::Gone | Refusal::CancelRequest) => {}
+        Err(Refusal::Handshake(error)) => {
+            let why: &dyn std::error::Error = &error;
+            tracing::info!(%peer, why, "client refused");
+        }
         Err(Refusal::Told(reply)) => {
             tracing::info!(%peer, sqlstate = %reply.code, why = %reply.message, detail = reply.detail, "client refused");
             guest.refuse(&reply).await;
@@ -119,7 +133,7 @@ struct Newcomer {
 }
 
 async fn greet(engine: &Arc<Engine>, guest: &mut Guest, place: OwnedSemaphorePermit) -> Result<Session, Refusal> {
-    let startup = match guest.first_packet().await? {
+    let startup = match guest.first_packet(&engine.plan().client_tls).await? {
         Packet::Startup(startup) => startup,
         Packet::Cancel { process, key } => {
             cancel(engine, process, &key).await;
@@ -132,6 +146,11 @@ async fn greet(engine: &Arc<Engine>, guest: &mut Guest, place: OwnedSemaphorePer
     let party = if is_operator { Party::Operator } else { Party::Client };
     let mut admission = engine.registry.admit(guest.stream.peer(), party)?;
     drop(place);
+    if matches!(engine.plan().client_tls, ClientTls::Required(_)) && !guest.stream.is_secure_channel() {
+        return Err(ErrorReply::fatal("28000", "connections must be encrypted")
+            .hint("Connect with TLS: sslmode=require or a stronger mode.")
+            .into());
+    }
     startup.negotiate(&mut guest.out);
     let plan = engine.plan();
     let user = text(&startup.user)?;
@@ -171,8 +190,20 @@ async fn greet(engine: &Arc<Engine>, guest: &mut Guest, place: OwnedSemaphorePer
 }
 
 impl Guest {
-    /// Reads to the first packet that is not a request for encryption; those are declined, once each.
-    async fn first_packet(&mut self) -> Result<Packet, Refusal> {
+    /// Reads to the first packet that is not a request for encryption; those are answered, once each.
+    async fn first_packet(&mut self, tls: &ClientTls) -> Result<Packet, Refusal> {
+        if let Some(acceptor) = tls.acceptor()
+            && self.stream.peek().await == Some(HANDSHAKE_RECORD)
+        {
+            self.start_tls(acceptor).await?;
+            // Only a client that names the protocol is certain to mean it (PostgreSQL 17, `ProcessSSLStartup`): another
+            // server's client could be led here, its requests taken for ours.
+            if self.stream.tls().and_then(TlsStream::alpn) != Some(ALPN) {
+                return Err(ErrorReply::fatal("08P01", "direct TLS without the name of the protocol (ALPN)")
+                    .hint("Clients that begin with TLS at once must ask for \"postgresql\" by ALPN.")
+                    .into());
+            }
+        }
         // One request for TLS, one for GSS encryption, then the packet itself.
         for _ in 0..3 {
             let (packet, len) = loop {
@@ -186,18 +217,31 @@ impl Guest {
             if !matches!(packet, Packet::Ssl | Packet::Gss) {
                 return Ok(packet);
             }
-            // Bytes sent along with the request, before its answer, could have been put there by anybody on the way.
-            if !self.stream.is_quiet() {
-                return Err(ProtocolError::Unexpected {
-                    tag: 0,
-                    when: "before the request for encryption is answered",
-                }
-                .into());
+            if self.stream.is_encrypted() {
+                return Err(unexpected("within an encrypted connection"));
             }
-            self.out.push(b'N');
-            self.write().await?;
+            // Bytes sent along with the request, before its answer, could have been put there by anybody on the way
+            // (CVE-2021-23214).
+            if !self.stream.is_quiet() {
+                return Err(unexpected("before the request for encryption is answered"));
+            }
+            match tls.acceptor() {
+                Some(acceptor) if packet == Packet::Ssl => {
+                    self.out.push(b'S');
+                    self.write().await?;
+                    self.start_tls(acceptor).await?;
+                }
+                _ => {
+                    self.out.push(b'N');
+                    self.write().await?;
+                }
+            }
         }
-        Err(ProtocolError::Unexpected { tag: 0, when: "after encryption was declined" }.into())
+        Err(unexpected("after encryption was declined"))
+    }
+
+    async fn start_tls(&mut self, acceptor: &Acceptor) -> Result<(), Refusal> {
+        self.stream.start_tls_server(acceptor).await.map_err(Refusal::Handshake)
     }
 
     async fn authenticate(
@@ -313,6 +357,10 @@ impl Guest {
             tracing::debug!("a refused client does not read why");
         }
     }
+}
+
+fn unexpected(when: &'static str) -> Refusal {
+    ProtocolError::Unexpected { tag: 0, when }.into()
 }
 
 /// Length of a first packet that begins with `read`, as far as can be told. Whether it is believed is decided where the

@@ -3,6 +3,7 @@
 mod client;
 mod connector;
 mod driver;
+pub(crate) mod encryption;
 mod fault;
 pub(crate) mod greet;
 mod operator;

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use pg::{
-    dial::{Greeting, Parameters},
+    dial::Parameters,
     exchange::{Exchange, Expect, Transaction},
     settings::Settings,
     statement::ServerStatements,
 };
-use route::Address;
 
-use crate::{
-    cancel::{CancelTarget, Means},
-    stream::Stream,
-};
+use crate::{cancel::CancelTarget, stream::Stream};
 
 /// A server connection that can be lent.
 #[derive(Debug)]
@@ -56,13 +52,13 @@ enum Fitness {
 
 impl ServerConnection {
     /// A connection that has just logged in.
-    pub(crate) fn new(stream: Stream, address: Address, greeting: Greeting, statements_max: usize) -> Self {
+    pub(crate) fn new(stream: Stream, cancel: CancelTarget, reported: Parameters, statements_max: usize) -> Self {
         Self {
             stream,
             exchange: Exchange::default(),
-            cancel: Arc::new(CancelTarget::new(address, greeting.process, Means::Postgres { key: greeting.key })),
+            cancel: Arc::new(cancel),
             settings: Settings::default(),
-            reported: greeting.parameters,
+            reported,
             statements: ServerStatements::new(statements_max),
             unnamed: Unnamed::Absent,
             to_close: Vec::new(),

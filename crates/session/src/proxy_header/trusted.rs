@@ -1,6 +1,6 @@
 //! Networks whose word is taken.
 
-use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 /// A network of addresses: those that share their first bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,9 +10,9 @@ pub struct Network {
     prefix: u8,
 }
 
-/// Not a network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a network: write an address and the number of bits that count, as in 10.0.0.0/8")]
+/// Not a network: an address has fewer bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an address has fewer bits")]
 pub struct BadNetwork;
 
 impl Network {
@@ -21,7 +21,8 @@ impl Network {
     /// # Errors
     /// [`BadNetwork`] when an address has fewer bits.
     pub fn new(address: IpAddr, prefix: u8) -> Result<Self, BadNetwork> {
-        if u32::from(prefix) <= bits_of(address) { Ok(Self { address, prefix }) } else { Err(BadNetwork) }
+        let bits = if address.is_ipv4() { u32::BITS } else { u128::BITS };
+        if u32::from(prefix) <= bits { Ok(Self { address, prefix }) } else { Err(BadNetwork) }
     }
 
     /// Whether it has this address. An IPv4 address is the same however an IPv6 socket writes it.
@@ -33,37 +34,6 @@ impl Network {
             (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits() ^ other.to_bits()).leading_zeros() >= prefix,
             _ => false,
         }
-    }
-}
-
-fn bits_of(address: IpAddr) -> u32 {
-    if address.is_ipv4() { u32::BITS } else { u128::BITS }
-}
-
-impl FromStr for Network {
-    type Err = BadNetwork;
-
-    /// `10.0.0.0/8`; an address alone is a network of one.
-    fn from_str(text: &str) -> Result<Self, BadNetwork> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| BadNetwork)?;
-        match prefix {
-            None => Self::new(address, bits_of(address) as u8),
-            // `parse` would also take a sign.
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Self::new(address, digits.parse().map_err(|_| BadNetwork)?)
-            }
-            Some(_) => Err(BadNetwork),
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
     }
 }
 
@@ -91,50 +61,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_are_written_as_everywhere() {
-        for (text, shown) in [
-            ("10.0.0.0/8", "10.0.0.0/8"),
-            ("10.1.2.3", "10.1.2.3/32"),
-            ("::1", "::1/128"),
-            ("fd00::/8", "fd00::/8"),
-            ("0.0.0.0/0", "0.0.0.0/0"),
-        ] {
-            assert_eq!(text.parse::<Network>().unwrap().to_string(), shown);
-        }
-        for text in [
-            "",
-            "10.0.0.0/33",
-            "::/129",
-            "10.0.0.0/",
-            "10.0.0.0/+8",
-            "10.0.0/8",
-            "10.0.0.0/8/8",
-            "localhost",
-            "10.0.0.0/256",
-        ] {
-            assert_eq!(text.parse::<Network>(), Err(BadNetwork), "{text}");
-        }
-    }
-
-    #[test]
     fn the_first_bits_decide() {
-        for (network, address, expected) in [
-            ("10.0.0.0/8", "10.255.0.1", true),
-            ("10.0.0.0/8", "11.0.0.1", false),
-            ("10.1.2.3/8", "10.9.9.9", true),
-            ("10.1.2.3", "10.1.2.3", true),
-            ("10.1.2.3", "10.1.2.2", false),
-            ("0.0.0.0/0", "200.1.2.3", true),
-            ("0.0.0.0/0", "::1", false),
-            ("::/0", "fd00::1", true),
-            ("fd00::/9", "fd7f::1", true),
-            ("fd00::/9", "fd80::1", false),
-            ("10.0.0.0/8", "::ffff:10.1.1.1", true),
+        for (network, prefix, address, expected) in [
+            ("10.0.0.0", 8, "10.255.0.1", true),
+            ("10.0.0.0", 8, "11.0.0.1", false),
+            ("10.1.2.3", 8, "10.9.9.9", true),
+            ("10.1.2.3", 32, "10.1.2.3", true),
+            ("10.1.2.3", 32, "10.1.2.2", false),
+            ("0.0.0.0", 0, "200.1.2.3", true),
+            ("0.0.0.0", 0, "::1", false),
+            ("::", 0, "fd00::1", true),
+            ("fd00::", 9, "fd7f::1", true),
+            ("fd00::", 9, "fd80::1", false),
+            ("10.0.0.0", 8, "::ffff:10.1.1.1", true),
         ] {
-            let (network, address): (Network, IpAddr) = (network.parse().unwrap(), address.parse().unwrap());
-            assert_eq!(network.contains(address), expected, "{network} {address}");
+            let (network, address): (IpAddr, IpAddr) = (network.parse().unwrap(), address.parse().unwrap());
+            let network = Network::new(network, prefix).unwrap();
+            assert_eq!(network.contains(address), expected, "{network:?} {address}");
             assert_eq!(Trusted::from_iter([network]).contains(address), expected);
         }
+        assert_eq!(Network::new("10.0.0.0".parse().unwrap(), 33), Err(BadNetwork));
+        assert_eq!(Network::new("::".parse().unwrap(), 129), Err(BadNetwork));
         assert!(!Trusted::default().contains("127.0.0.1".parse().unwrap()));
     }
 }
