@@ -17,14 +17,16 @@ mod install;
 mod options;
 mod result;
 mod server;
+mod statement;
 mod wire;
 
 pub use client::Cli;
-pub use handshake::{Client, Greeting, capability};
+pub use handshake::{Client, Greeting, capability, scramble};
 pub use install::{Install, UNPACKED};
 pub use options::{Login, Options};
 pub use result::{Answer, Done, Row, ServerError, Table};
 pub use server::{SUPERUSER, Server, Session};
+pub use statement::Statement;
 pub use wire::{MyWire, Packet, packet};
 
 use anyhow::{Context, Result};

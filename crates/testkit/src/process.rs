@@ -42,7 +42,8 @@ impl Process {
     /// When the log cannot be opened or the program cannot be started.
     pub fn start(name: &str, command: &Command, log: &Path, ending: Ending, folder: Option<&Path>) -> Result<Self> {
         let out = File::options().create(true).append(true).open(log).with_context(|| format!("log of {name}"))?;
-        let mut command = in_own_session(command);
+        // setsid(1) executes it: its process id stays the one we see.
+        let mut command = by_way_of(&["setsid"], command);
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().with_context(|| format!("cannot start {name}: {command:?}"))?;
         let mut process = Self { name: name.to_owned(), child, log: log.to_owned(), ending, guardian: None };
@@ -203,12 +204,25 @@ pub fn raise_file_limit() {
 /// Runs a command to its end and returns its standard output, trimmed.
 ///
 /// # Errors
-/// When it cannot be started or fails; the message carries its standard error.
+/// When it cannot be started, fails, or runs for more than five minutes; the message carries its standard error.
 pub fn run(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {command:?}"))?;
+    run_within(RUN_LIMIT, command)
+}
+
+/// As [`run`], with a limit of one's own, in whole seconds.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_within(limit: Duration, command: &Command) -> Result<String> {
+    let program = command.get_program().to_owned();
+    let limit = limit.as_secs().max(1).to_string();
+    // In the foreground, so that Ctrl-C reaches it too.
+    let mut bounded = by_way_of(&["timeout", "--foreground", "--kill-after=5", &limit], command);
+    let output = bounded.stdin(Stdio::null()).output().with_context(|| format!("cannot start {bounded:?}"))?;
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
-        bail!("{:?} failed with {}: {}", command.get_program(), output.status, error.trim());
+        let late = if output.status.code() == Some(TIMED_OUT) { ", its time being over," } else { "" };
+        bail!("{program:?} failed{late} with {}: {}", output.status, error.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
@@ -225,20 +239,20 @@ pub fn tail(file: &Path, lines: usize) -> String {
     }
 }
 
-/// The same command by way of setsid(1), which executes it: its process id stays the one we see.
-fn in_own_session(command: &Command) -> Command {
-    let mut outer = Command::new("setsid");
-    outer.arg(command.get_program()).args(command.get_args());
+/// The same command as arguments of another, which starts it with the same environment in the same folder.
+fn by_way_of(outer: &[&str], command: &Command) -> Command {
+    let mut whole = Command::new(outer[0]);
+    whole.args(&outer[1..]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
+            Some(value) => whole.env(name, value),
+            None => whole.env_remove(name),
         };
     }
     if let Some(folder) = command.get_current_dir() {
-        outer.current_dir(folder);
+        whole.current_dir(folder);
     }
-    outer
+    whole
 }
 
 fn guard(id: u32, ending: Ending, folder: Option<&Path>) -> Result<Child> {
@@ -267,5 +281,29 @@ fn guard(id: u32, ending: Ending, folder: Option<&Path>) -> Result<Child> {
 /// PostgreSQL kills children that ignore its immediate shutdown after 5 s (`SIGKILL_CHILDREN_AFTER_SECS`, postmaster.c).
 const QUIT_LIMIT: Duration = Duration::from_secs(8);
 
+/// What a program that is to end by itself may take, on a machine that is busy with other tests.
+const RUN_LIMIT: Duration = Duration::from_secs(300);
+
+/// The exit status of timeout(1) when time was up.
+const TIMED_OUT: i32 = 124;
+
 /// `USER_HZ`, which is 100 on every architecture Linux runs servers on.
 const TICKS_PER_SECOND: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_never_ends_is_ended() {
+        let error = run_within(Duration::from_secs(1), Command::new("sleep").arg("3600")).unwrap_err();
+        assert!(error.to_string().contains("its time being over"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_fails_is_quoted() {
+        let error = run(Command::new("sh").args(["-c", "echo out; echo sorry >&2; exit 3"])).unwrap_err();
+        assert!(error.to_string().ends_with("exit status: 3: sorry"), "{error}");
+        assert_eq!(run(Command::new("echo").arg("said")).unwrap(), "said");
+    }
+}

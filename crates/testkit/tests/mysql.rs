@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use testkit::mysql::{Answer, Cli, Install, Kind, Login, Options, Server, ServerError, for_each_server, skipped};
+use testkit::mysql::{
+    Answer, Cli, Client, Install, Kind, Login, Options, SUPERUSER, Server, ServerError, capability, for_each_server,
+    skipped,
+};
 use testkit::sysbench::Script;
 use testkit::{Authority, MyWire, Result, Sysbench, poll_until};
 
@@ -137,19 +140,31 @@ fn the_processlist_shows_who_is_there() -> Result<()> {
 #[test]
 fn the_raw_client_reads_several_results_and_prepares() -> Result<()> {
     for_each_server(&Options::new(), |server| {
-        let mut wire = server.superuser(Some("mysql"))?;
-        let answers = wire.answers("do 1; select 1 as a, null as b; begin")?;
-        let [Answer::Done(_), Answer::Rows(table), Answer::Done(begun)] = answers.as_slice() else {
-            panic!("{answers:?}");
-        };
-        assert_eq!(table.columns, ["a", "b"]);
-        assert_eq!(table.rows, [[Some("1".to_owned()), None]]);
-        assert_eq!(begun.status & 1, 1, "in a transaction");
-        let (_, parameters, columns) = wire.prepare("select ? + 1, 2")?;
-        assert_eq!((parameters, columns), (1, 2));
-
+        for ends in [0, capability::DEPRECATE_EOF] {
+            let client = Client::new(SUPERUSER, "", Some("mysql")).with(ends);
+            use_raw_client(MyWire::log_in_as(&server.address(), &client)?)?;
+        }
         Ok(())
     })
+}
+
+fn use_raw_client(mut wire: MyWire) -> Result<()> {
+    let answers = wire.answers("do 1; select 1 as a, null as b; begin")?;
+    let [Answer::Done(_), Answer::Rows(table), Answer::Done(begun)] = answers.as_slice() else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(table.columns, ["a", "b"]);
+    assert_eq!(table.rows, [[Some("1".to_owned()), None]]);
+    assert_eq!(begun.status & 1, 1, "in a transaction");
+    let statement = wire.prepare("select concat(?, 'b'), cast(? as signed) - 1, ?")?;
+    assert_eq!((statement.parameters, statement.columns), (3, 3));
+    let Answer::Rows(table) = wire.execute(statement.id, &[Some("a"), Some("-41"), None])? else { panic!("no rows") };
+    assert_eq!(table.rows, [[Some("ab".to_owned()), Some("-42".to_owned()), None]]);
+    wire.close_statement(statement.id)?;
+    let Err(closed) = wire.execute(statement.id, &[Some("a"), Some("0"), None]) else { panic!("it was closed") };
+    assert_eq!(code(&closed), 1243);
+    assert_eq!(wire.value("select 1")?, "1");
+    Ok(())
 }
 
 #[test]

@@ -127,7 +127,8 @@ pub(super) fn greeting(body: &[u8]) -> Result<Greeting> {
 }
 
 /// The answer to a challenge; `None` for a login that this client does not know.
-pub(super) fn scramble(plugin: &str, password: &str, challenge: &[u8]) -> Option<Vec<u8>> {
+#[must_use]
+pub fn scramble(plugin: &str, password: &str, challenge: &[u8]) -> Option<Vec<u8>> {
     let known = matches!(plugin, NATIVE | CACHING_SHA2);
     if known && password.is_empty() {
         // What a server takes for no password, without a further question.

@@ -111,13 +111,28 @@ pub(super) fn row(body: &[u8]) -> Result<Row> {
     Ok(values)
 }
 
-/// The name in a column definition: the fifth of its strings.
-pub(super) fn column_name(body: &[u8]) -> Result<String> {
-    let mut fields = Fields(body);
-    for _ in ["catalog", "schema", "table", "table before its alias"] {
-        fields.string()?;
+/// What a row's values are, and how they are written.
+pub(super) struct Column {
+    pub(super) name: String,
+    /// The type, such as 3 for an integer of four bytes (`MYSQL_TYPE_…`).
+    pub(super) kind: u8,
+    pub(super) unsigned: bool,
+}
+
+impl Column {
+    /// Reads a column definition.
+    pub(super) fn read(body: &[u8]) -> Result<Self> {
+        let mut fields = Fields(body);
+        for _ in ["catalog", "schema", "table", "table before its alias"] {
+            fields.string()?;
+        }
+        let name = String::from_utf8_lossy(fields.string()?).into_owned();
+        let _name_before_its_alias = fields.string()?;
+        let mut facts = Fields(fields.string()?);
+        let (_collation, _display_len) = (facts.u16()?, facts.u32()?);
+        let kind = facts.u8()?;
+        Ok(Self { name, kind, unsigned: facts.u16()? & UNSIGNED != 0 })
     }
-    Ok(String::from_utf8_lossy(fields.string()?).into_owned())
 }
 
 /// A packet's bytes, taken from the front.
@@ -175,6 +190,9 @@ impl<'a> Fields<'a> {
 
 /// Where a length should be: the value is null.
 const NULL: u8 = 0xfb;
+
+/// `UNSIGNED_FLAG` of a column.
+const UNSIGNED: u16 = 32;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::handshake::{CACHING_SHA2_ASK_KEY, Client, Greeting, capability, encrypt, greeting, scramble};
-use super::result::{Answer, Done, Fields, Row, ServerError, Table, column_name, row};
+use super::result::{Answer, Column, Done, Fields, Row, ServerError, Table, row};
 use crate::channel::Channel;
 
 /// One packet: its number and its payload.
@@ -208,6 +208,11 @@ impl MyWire {
     /// # Errors
     /// As [`MyWire::query`].
     pub fn read_answer(&mut self) -> Result<Answer> {
+        self.read_rows(|_, body| row(body))
+    }
+
+    /// Reads one result, whose rows `read` understands.
+    pub(super) fn read_rows(&mut self, read: impl Fn(&[Column], &[u8]) -> Result<Row>) -> Result<Answer> {
         let first = self.read_ok()?;
         let count = match first.body.first() {
             Some(0) => return Ok(Answer::Done(Done::read(&first.body)?)),
@@ -216,38 +221,20 @@ impl MyWire {
         };
         let mut columns = Vec::new();
         for _ in 0..count {
-            columns.push(column_name(&self.read_payload()?.body)?);
+            columns.push(Column::read(&self.read_payload()?.body)?);
         }
-        if self.capabilities & capability::DEPRECATE_EOF == 0 {
+        if self.has_classic_ends() {
             self.read_payload()?;
         }
         let mut rows = Vec::new();
         loop {
             let packet = self.read_ok()?;
             if packet.body.first() == Some(&0xfe) && packet.body.len() < PACKET_LEN_MAX as usize {
+                let columns = columns.into_iter().map(|column| column.name).collect();
                 return Ok(Answer::Rows(Table { columns, rows, status: self.end_status(&packet.body)? }));
             }
-            rows.push(row(&packet.body)?);
+            rows.push(read(&columns, &packet.body)?);
         }
-    }
-
-    /// Prepares a statement: its id, how many parameters it takes, how many columns it gives.
-    ///
-    /// # Errors
-    /// As [`MyWire::query`].
-    pub fn prepare(&mut self, sql: &str) -> Result<(u32, u16, u16)> {
-        self.send_command(COM_STMT_PREPARE, sql.as_bytes())?;
-        let head = self.read_ok()?;
-        let mut fields = Fields(head.body.get(1..).unwrap_or_default());
-        let (id, columns, parameters) = (fields.u32()?, fields.u16()?, fields.u16()?);
-        let with_end = self.capabilities & capability::DEPRECATE_EOF == 0;
-        for described in [parameters, columns] {
-            let end = u16::from(described > 0 && with_end);
-            for _ in 0..described + end {
-                self.read_payload()?;
-            }
-        }
-        Ok((id, parameters, columns))
     }
 
     /// Reads one packet, whatever it is; the next packet sent carries the number after its own.
@@ -316,7 +303,7 @@ impl MyWire {
         self.greeting.as_ref()
     }
 
-    fn read_ok(&mut self) -> Result<Packet> {
+    pub(super) fn read_ok(&mut self) -> Result<Packet> {
         let packet = self.read_payload()?;
         if packet.body.first() == Some(&0xff) {
             return Err(ServerError::read(&packet.body)?.into());
@@ -324,9 +311,14 @@ impl MyWire {
         Ok(packet)
     }
 
+    /// Whether an EOF packet follows the columns, and another the rows.
+    pub(super) fn has_classic_ends(&self) -> bool {
+        self.capabilities & capability::DEPRECATE_EOF == 0
+    }
+
     /// The status flags in the packet that ends a result.
     fn end_status(&self, body: &[u8]) -> Result<u16> {
-        if self.capabilities & capability::DEPRECATE_EOF != 0 {
+        if !self.has_classic_ends() {
             return Ok(Done::read(body)?.status);
         }
         let mut fields = Fields(body.get(1..).unwrap_or_default());
@@ -349,7 +341,6 @@ pub fn packet(sequence: u8, body: &[u8]) -> Result<Vec<u8>> {
 
 const COM_QUIT: u8 = 1;
 const COM_QUERY: u8 = 3;
-const COM_STMT_PREPARE: u8 = 22;
 /// `SERVER_MORE_RESULTS_EXISTS`.
 const STATUS_MORE_RESULTS: u16 = 8;
 const HEAD_LEN: usize = 4;
