@@ -14,12 +14,12 @@ use crate::{
 
 impl Client {
     pub(super) fn enter(&mut self, phase: Phase) {
-        self.vigil.enter(phase, &self.route.terms.load().timeouts);
+        self.vigil.enter(phase, &self.route.terms);
     }
 
     /// While a command is under way: alarms may end it or the session.
     pub(super) fn poll_alarm(&mut self, cx: &Context<'_>) -> Result<Alarmed, Fault> {
-        self.vigil.poll(cx, &self.route.terms.load().timeouts).map_err(ended)
+        self.vigil.poll(cx, &self.route.terms).map_err(ended)
     }
 
     /// While nothing is under way.
@@ -36,7 +36,7 @@ impl Client {
     pub(super) fn hold(&mut self, server: &ServerConnection) {
         self.show_pin();
         let silence = if server.exchange.in_transaction() { Silence::Inside } else { Silence::Outside };
-        self.vigil.hold(silence, &self.route.terms.load().timeouts);
+        self.vigil.hold(silence, &self.route.terms);
     }
 
     /// Lets others see why the session keeps its server connection, when that has changed.

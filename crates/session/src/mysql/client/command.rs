@@ -146,7 +146,7 @@ impl Client {
             }
             Err(fault) => return Err(fault),
         }
-        let outcome = if self.work.reply.failed { Outcome::Failed } else { Outcome::Done };
+        let outcome = self.work.reply.failure.map_or(Outcome::Done, Outcome::Failed);
         self.state.settle(outcome, lease);
         if let Err(fault) = self.look_back(held).await {
             return self.lost(held, fault, Seen::Some);
@@ -162,11 +162,11 @@ impl Client {
         }
         let reply = &self.work.reply;
         let wants = LookBack {
-            warnings: reply.warnings > 0 && !reply.failed,
+            warnings: reply.warnings > 0 && reply.failure.is_none(),
             insert_id: reply.insert_id != 0 && self.state.looks_back_at_insert_id(),
             found_rows: self.state.counts_found_rows(),
         };
-        if !reply.failed && reply.warnings == 0 {
+        if reply.failure.is_none() && reply.warnings == 0 {
             self.state.memory.diagnostics = super::diagnostics::Diagnostics::default();
         }
         if wants == LookBack::default() {

@@ -95,7 +95,7 @@ impl Client {
         let took = self.vigil.answered();
         let meters = self.route.meters();
         meters.query.record(took);
-        meters.answered(1, u32::from(self.work.reply.failed));
+        meters.answered(1, u32::from(self.work.reply.failure.is_some()));
         let Some(lease) = held else { return Ok(()) };
         if lease.unfit().is_some() {
             // What the server said on leaving was passed on; nothing that the session had there is left.
@@ -112,8 +112,9 @@ impl Client {
     /// Something that held the connection is gone: gives it back, if nothing else does.
     pub(super) fn let_go(&mut self, held: &mut Held) {
         if held.as_ref().is_some_and(|lease| !self.holds(lease))
-            && let Some(lease) = held.take()
+            && let Some(mut lease) = held.take()
         {
+            lease.to_close.append(&mut self.state.take_outdated());
             self.release(lease);
         }
     }
@@ -184,6 +185,7 @@ impl Client {
         let (user, database) = (&self.route.user, &self.route.database);
         tracing::warn!(%user, %database, process = lease.process(), %fault, "server connection lost while in use");
         lease.discard("it broke while in use");
+        self.state.take_outdated();
         self.route.meters().errors.inc();
         if !survives {
             return Err(fault.into());

@@ -81,7 +81,7 @@ impl Client {
             Ok(front) => Ok(Brought::Ready { front }),
             Err(ServerError::Statement { code, sqlstate, message }) => {
                 self.deny(&mysql::ErrorReply::new(code, sqlstate, message));
-                self.work.reply.failed = true;
+                self.work.reply.failure = Some(code);
                 // Only the current database can be refused without harm: it may be gone. The connection is as it was.
                 self.finish(held)?;
                 Ok(Brought::Denied)

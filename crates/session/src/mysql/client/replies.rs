@@ -130,7 +130,7 @@ impl Replier<'_> {
     }
 
     /// Writes the end of a result in the client's form, with what it may know of the session's changes.
-    fn rewrite(&mut self, header: Header, ends_rows: bool, is_eof: bool, work: &mut Work) -> Result<(), ServerFault> {
+    fn rewrite(&self, header: Header, ends_rows: bool, is_eof: bool, work: &mut Work) -> Result<(), ServerFault> {
         self.settle_eof(work);
         // A copy, because what is written goes into the same flow. Rare: something in the session changed, or the two sides
         // end results in different ways.
@@ -190,7 +190,7 @@ impl Replier<'_> {
         }
         self.state.memory.row_count = -1;
         self.state.memory.diagnostics = Diagnostics::of_error(&error);
-        work.reply.failed = true;
+        work.reply.failure = Some(error.code);
         work.reply.preparing = None;
         if std::mem::take(&mut work.out_of_time) {
             let mut sequence = header.sequence.wrapping_add(work.reply.shift);

@@ -56,6 +56,9 @@ const PINNING: [(Effects, Pin); 8] = [
     (Effects::SET_ROLE, Pin::Role),
 ];
 
+/// `ER_PARSE_ERROR`.
+const NOT_PARSED: u16 = 1064;
+
 /// What a failing statement may have changed without our being told: the server reports changes with OK only.
 const UNTOLD: Effects = Effects::CALLS.union(Effects::SETS);
 
@@ -94,9 +97,13 @@ pub(crate) struct Memory {
 }
 
 /// What is to be watched for while a command is under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Underway {
     effects: Effects,
+    /// How many statements the text holds.
+    statements: Count,
+    /// What pinned before.
+    pins_before: Pins,
     /// Variables that the text sets and the server has not reported yet.
     assigned: Vec<Vec<u8>>,
     /// Whether the names in `assigned` are all that the text sets.
@@ -107,6 +114,21 @@ struct Underway {
     changed: bool,
     /// The statement whose cursor is opened or read.
     cursor: Option<u32>,
+}
+
+impl Default for Underway {
+    fn default() -> Self {
+        Self {
+            effects: Effects::NONE,
+            statements: Count::Zero,
+            pins_before: Pins::default(),
+            assigned: Vec::new(),
+            assignments: Assignments::Known,
+            reported: 0,
+            changed: false,
+            cursor: None,
+        }
+    }
 }
 
 /// How well the assignments of a text are known.
@@ -136,12 +158,26 @@ pub(crate) struct State {
     traces: Traces,
     underway: Underway,
     /// What of its statements is open on the server connection.
-    open: Vec<(u32, Open)>,
+    open: Vec<Opened>,
+    /// The server's numbers of statements that were set apart and are no longer needed.
+    outdated: Vec<u32>,
     /// What the last text did.
     ran: Effects,
     habits: Habits,
     /// The session's state as the client was last told.
     pub(crate) status: Status,
+}
+
+/// A statement of the client's that is set apart on the server connection, because something of it is open there: nobody
+/// else may execute it meanwhile. Nor afterwards: MySQL 9 answers an execution without a cursor wrongly that follows one
+/// with a cursor.
+#[derive(Debug, Clone, Copy)]
+struct Opened {
+    /// The client's number.
+    id: u32,
+    what: Open,
+    /// The server's number.
+    server_id: u32,
 }
 
 /// What of a prepared statement is open on a server connection.
@@ -178,6 +214,7 @@ impl State {
             traces: Traces::None,
             underway: Underway::default(),
             open: Vec::new(),
+            outdated: Vec::new(),
             ran: Effects::NONE,
             habits: Habits::default(),
             status: Status::AUTOCOMMIT,
@@ -235,6 +272,7 @@ impl State {
         let effects = verdict.effects;
         self.begin();
         (self.underway.effects, self.ran) = (effects, effects);
+        (self.underway.statements, self.underway.pins_before) = (verdict.statements, self.pins);
         self.habits.insert_id |= effects.intersects(Effects::LAST_INSERT_ID);
         if effects.is_empty() {
             return;
@@ -300,9 +338,8 @@ impl State {
     }
 
     /// Notes that something of a statement is opened by the command under way, or ahead of one.
-    pub(crate) fn open(&mut self, id: u32, what: Open) {
-        self.close(id);
-        self.open.push((id, what));
+    pub(crate) fn open(&mut self, id: u32, what: Open, server_id: u32) {
+        self.open.push(Opened { id, what, server_id });
         match what {
             Open::Cursor => {
                 self.underway.cursor = Some(id);
@@ -317,16 +354,28 @@ impl State {
         self.underway.cursor = Some(id);
     }
 
-    /// Whether something of a statement is open.
-    pub(crate) fn is_open(&self, id: u32) -> bool {
-        self.open.iter().any(|(open, _)| *open == id)
+    /// The server's number of a statement of which something is open.
+    pub(crate) fn opened(&self, id: u32) -> Option<u32> {
+        self.open.iter().find(|opened| opened.id == id).map(|opened| opened.server_id)
+    }
+
+    /// The server's numbers of statements that were set apart and are no longer needed; told once.
+    pub(crate) fn take_outdated(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.outdated)
     }
 
     /// Nothing of a statement is open any more.
     pub(crate) fn close(&mut self, id: u32) {
-        self.open.retain(|(open, _)| *open != id);
+        let outdated = &mut self.outdated;
+        self.open.retain(|opened| {
+            let stays = opened.id != id;
+            if !stays && !outdated.contains(&opened.server_id) {
+                outdated.push(opened.server_id);
+            }
+            stays
+        });
         for (what, pin) in [(Open::Cursor, Pin::HoldCursor), (Open::LongData, Pin::LongData)] {
-            if !self.open.iter().any(|(_, open)| *open == what) {
+            if !self.open.iter().any(|opened| opened.what == what) {
                 self.unpin(pin);
             }
         }
@@ -356,14 +405,20 @@ impl State {
 
     /// The command was answered to its end. Decides what its changes come to.
     pub(crate) fn settle(&mut self, outcome: Outcome, server: &mut ServerConnection) {
-        let Underway { effects, assigned, assignments, reported, changed, cursor } = std::mem::take(&mut self.underway);
+        let Underway { effects, statements, pins_before, assigned, assignments, reported, changed, cursor } =
+            std::mem::take(&mut self.underway);
         if let Some(id) = cursor {
             let stays = self.status.contains(Status::CURSOR_EXISTS) && !self.status.contains(Status::LAST_ROW_SENT);
-            if outcome == Outcome::Failed || !stays {
+            if outcome != Outcome::Done || !stays {
                 self.close(id);
             }
         }
-        if outcome == Outcome::Failed {
+        if let Outcome::Failed(code) = outcome {
+            if code == NOT_PARSED && statements == Count::One {
+                // It was no statement at all, so it did nothing of what it looked like.
+                self.pins = pins_before;
+                return;
+            }
             if effects.intersects(UNTOLD) {
                 self.traces = Traces::Possible;
             }
@@ -486,7 +541,8 @@ fn switch(value: &Value<'_>) -> Option<&'static [u8]> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
-    Failed,
+    /// With this error number.
+    Failed(u16),
 }
 
 /// Whether a client hears of a variable's change if it tracks its session and has not asked for more.

@@ -115,7 +115,7 @@ impl Client {
             return Ok(());
         };
         self.state.begin_text(statement.text(), statement.verdict());
-        let Some(server_id) = self.ready(&statement, held).await? else {
+        let Some(server_id) = self.ready(id, &statement, held).await? else {
             self.drop_command(header);
             return Ok(());
         };
@@ -151,14 +151,20 @@ impl Client {
             }
             self.replace_command(header, &packet);
         }
-        self.converse_executing(id, opens_cursor, held).await
+        self.converse_executing(id, server_id, opens_cursor, held).await
     }
 
-    async fn converse_executing(&mut self, id: u32, opens_cursor: bool, held: &mut Held) -> Result<(), Fault> {
+    async fn converse_executing(
+        &mut self,
+        id: u32,
+        server_id: u32,
+        opens_cursor: bool,
+        held: &mut Held,
+    ) -> Result<(), Fault> {
         // Pieces sent ahead are used up, and a cursor that was open is closed.
         self.state.close(id);
         if opens_cursor {
-            self.state.open(id, Open::Cursor);
+            self.set_apart(id, server_id, Open::Cursor, held);
         }
         self.converse(exchange::Asked::Results, held).await
     }
@@ -178,7 +184,7 @@ impl Client {
         }
         let typed = execute.types.is_some();
         self.state.begin_text(statement.text(), statement.verdict());
-        let Some(server_id) = self.ready(&statement, held).await? else {
+        let Some(server_id) = self.ready(id, &statement, held).await? else {
             self.drop_command(header);
             return Ok(());
         };
@@ -192,7 +198,7 @@ impl Client {
             server_id,
         );
         self.work.up.forward(header.total());
-        self.converse_executing(id, opens_cursor, held).await
+        self.converse_executing(id, server_id, opens_cursor, held).await
     }
 
     /// `COM_STMT_SEND_LONG_DATA`, which is not answered; what is wrong with it shows when the statement is executed.
@@ -204,12 +210,14 @@ impl Client {
             return Ok(());
         };
         self.state.begin();
-        self.state.open(id, Open::LongData);
-        let Some(server_id) = self.ready(&statement, held).await? else {
+        let Some(server_id) = self.ready(id, &statement, held).await? else {
             // Whatever was answered, nobody waits for an answer to this.
             self.drop_command(header);
             return Err(Fault::Server(ServerFault::Closed));
         };
+        if self.state.opened(id).is_none() {
+            self.set_apart(id, server_id, Open::LongData, held);
+        }
         Command::set_statement_id(
             self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default(),
             server_id,
@@ -222,11 +230,7 @@ impl Client {
     /// `COM_STMT_FETCH`.
     pub(super) async fn stmt_fetch(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
         let id = StmtFetch::parse(self.command_body(header.total()))?.statement_id;
-        let server_id = match (self.known(id), &mut *held) {
-            (Some((statement, _)), Some(lease)) if self.state.is_open(id) => lease.statements.touch(statement.id()),
-            _ => None,
-        };
-        let Some(server_id) = server_id else {
+        let Some(server_id) = self.state.opened(id).filter(|_| held.is_some()) else {
             self.drop_command(header);
             self.deny(&ErrorReply::no_cursor(id));
             return Ok(());
@@ -245,16 +249,12 @@ impl Client {
     /// `COM_STMT_RESET`.
     pub(super) async fn stmt_reset(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
         let id = Command::statement_id(self.command_body(header.total()))?;
-        let Some((statement, _)) = self.known(id) else {
+        if self.known(id).is_none() {
             self.drop_command(header);
             self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_reset"));
             return Ok(());
-        };
-        let server_id = match held {
-            Some(lease) if self.state.is_open(id) => lease.statements.touch(statement.id()),
-            _ => None,
-        };
-        let Some(server_id) = server_id else {
+        }
+        let Some(server_id) = self.state.opened(id).filter(|_| held.is_some()) else {
             self.answer_ok(header);
             return Ok(());
         };
@@ -273,20 +273,23 @@ impl Client {
     pub(super) fn stmt_close(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
         let id = Command::statement_id(self.command_body(header.total()))?;
         self.drop_command(header);
-        let is_open = self.state.is_open(id);
         self.state.close(id);
-        let Some(closed) = self.state.statements.remove(id) else { return Ok(()) };
+        if self.state.statements.remove(id).is_none() {
+            return Ok(());
+        }
         if !self.state.has_row_counts() {
             self.state.unpin(Pin::RowCounts);
         }
-        if is_open
-            && let Some(lease) = held
-            && let Some(server_id) = lease.statements.remove(closed.statement.id())
-        {
-            lease.to_close.push(server_id);
-        }
         self.let_go(held);
         Ok(())
+    }
+
+    /// Keeps others from a statement of which something is open.
+    fn set_apart(&mut self, id: u32, server_id: u32, what: Open, held: &mut Held) {
+        if let (Some(lease), Some((statement, _))) = (held, self.known(id)) {
+            lease.statements.remove(statement.id());
+        }
+        self.state.open(id, what, server_id);
     }
 
     /// What a number of the client's stands for: the statement, and how many parameters it takes.
@@ -296,7 +299,7 @@ impl Client {
 
     /// Sees to it that a connection is held on which the statement is prepared. Returns the server's number for it, or
     /// answers the client.
-    async fn ready(&mut self, statement: &Arc<Statement>, held: &mut Held) -> Result<Option<u32>, Fault> {
+    async fn ready(&mut self, id: u32, statement: &Arc<Statement>, held: &mut Held) -> Result<Option<u32>, Fault> {
         if !self.acquire(held).await? {
             return Ok(None);
         }
@@ -307,7 +310,8 @@ impl Client {
             ..Needs::default()
         };
         let Some(lease) = held else { return Ok(None) };
-        if let Some(server_id) = lease.statements.touch(statement.id()) {
+        let known = self.state.opened(id).or_else(|| lease.statements.touch(statement.id()));
+        if let Some(server_id) = known {
             let brought = self.bring(held, &needs).await?;
             return Ok((brought != Brought::Denied).then_some(server_id));
         }
@@ -318,7 +322,7 @@ impl Client {
             }
             Err(ServerError::Statement { code, sqlstate, message }) => {
                 self.deny(&ErrorReply::new(code, sqlstate, message));
-                self.work.reply.failed = true;
+                self.work.reply.failure = Some(code);
                 self.finish(held)?;
                 Ok(None)
             }

@@ -48,8 +48,8 @@ pub(crate) struct Reply {
     pub(crate) preparing: Option<Preparing>,
     /// Warnings of the last result.
     pub(crate) warnings: u16,
-    /// Whether the client's part of it failed.
-    pub(crate) failed: bool,
+    /// The number of the error with which the client's part of it failed.
+    pub(crate) failure: Option<u16>,
     /// An insert id of the last result; 0: none.
     pub(crate) insert_id: u64,
 }
