@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use sql::mysql::Verdict;
@@ -24,8 +24,13 @@ pub struct Statement {
     text: Box<[u8]>,
     context: Settings,
     verdict: Verdict,
-    description: OnceLock<Description>,
+    description: Mutex<Option<(Age, Arc<Description>)>>,
 }
+
+/// Of which time the schema is that a description was made from: of the same age, of the same schema. Who counts it
+/// decides what makes a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age(pub u64);
 
 /// What a server says of a statement when it is prepared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,17 +70,18 @@ impl Statement {
         self.verdict
     }
 
-    /// What a server said of it, if one was asked.
+    /// What a server said of it, if one was asked when the schema was of this age.
     #[must_use]
-    pub fn description(&self) -> Option<&Description> {
-        self.description.get()
+    pub fn description(&self, age: Age) -> Option<Arc<Description>> {
+        let known = self.description.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|(then, _)| *then == age).map(|(_, description)| description.clone())
     }
 
-    /// Notes what a server said of it. The first one stays.
-    pub fn describe(&self, description: Description) {
+    /// Notes what a server said of it.
+    pub fn describe(&self, description: &Arc<Description>, age: Age) {
         let len: usize = description.definitions.iter().map(|definition| definition.len()).sum();
         if len <= DESCRIPTION_LEN_MAX {
-            self.description.get_or_init(|| description);
+            *self.description.lock().unwrap_or_else(PoisonError::into_inner) = Some((age, description.clone()));
         }
     }
 }
@@ -113,7 +119,7 @@ impl Interner {
             text: text.into(),
             context: context.clone(),
             verdict,
-            description: OnceLock::new(),
+            description: Mutex::new(None),
         });
         // Full of statements in use: this one works, but the next client with the same text gets one of its own.
         if self.len < self.len_max {

@@ -1,11 +1,17 @@
 //! The pool of a MySQL server, and the routes to it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use mysql::{
     settings::Settings,
-    statement::{Interner, Statement},
+    statement::{Age, Interner, Statement},
 };
 use pool::{Pool, RouteId, RouteLimits};
 use route::Address;
@@ -40,9 +46,33 @@ impl Protocol for Mysql {
 pub(crate) struct Shared {
     facts: Arc<ArcSwapOption<Facts>>,
     interner: Arc<Mutex<Interner>>,
+    schema: Arc<Schema>,
 }
 
+/// How old what is known of the server's tables may be.
+#[derive(Debug)]
+struct Schema {
+    began: Instant,
+    /// Counts the changes that were seen.
+    changes: AtomicU64,
+}
+
+/// Changes of tables that clients make elsewhere are noticed after this time at the latest, where a statement is prepared
+/// without asking the server.
+const SCHEMA_AGE: Duration = Duration::from_secs(60);
+
 impl Shared {
+    /// Of which time the schema is that descriptions of statements may be from.
+    pub(crate) fn schema_age(&self) -> Age {
+        let minutes = self.schema.began.elapsed().as_secs() / SCHEMA_AGE.as_secs();
+        Age(minutes << 32 | self.schema.changes.load(Relaxed) & u64::from(u32::MAX))
+    }
+
+    /// A client may have changed the schema.
+    pub(crate) fn schema_changed(&self) {
+        self.schema.changes.fetch_add(1, Relaxed);
+    }
+
     /// What is known of the server, once a connection has asked it.
     pub(crate) fn facts(&self) -> Option<Arc<Facts>> {
         self.facts.load_full()
@@ -79,7 +109,11 @@ impl Driver {
             pool,
             address,
             habits,
-            shared: Shared { facts, interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT))) },
+            shared: Shared {
+                facts,
+                interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT))),
+                schema: Arc::new(Schema { began: Instant::now(), changes: AtomicU64::new(0) }),
+            },
         }
     }
 

@@ -148,6 +148,9 @@ impl Client {
         }
         let outcome = self.work.reply.failure.map_or(Outcome::Done, Outcome::Failed);
         self.state.settle(outcome, lease);
+        if self.state.changes_schema() {
+            self.route.shared.schema_changed();
+        }
         if let Err(fault) = self.look_back(held).await {
             return self.lost(held, fault, Seen::Some);
         }

@@ -164,6 +164,8 @@ pub(crate) struct State {
     /// What the last text did.
     ran: Effects,
     habits: Habits,
+    /// Whether the last text may have changed tables.
+    changes_schema: bool,
     /// The session's state as the client was last told.
     pub(crate) status: Status,
 }
@@ -217,6 +219,7 @@ impl State {
             outdated: Vec::new(),
             ran: Effects::NONE,
             habits: Habits::default(),
+            changes_schema: false,
             status: Status::AUTOCOMMIT,
         };
         state.check_reading();
@@ -263,6 +266,7 @@ impl State {
     pub(crate) fn begin(&mut self) {
         self.underway = Underway::default();
         self.ran = Effects::NONE;
+        self.changes_schema = false;
         // What was set for the next transaction is used up by whatever comes next.
         self.unpin(Pin::NextTransaction);
     }
@@ -273,6 +277,7 @@ impl State {
         self.begin();
         (self.underway.effects, self.ran) = (effects, effects);
         (self.underway.statements, self.underway.pins_before) = (verdict.statements, self.pins);
+        self.changes_schema = may_change_schema(verdict);
         self.habits.insert_id |= effects.intersects(Effects::LAST_INSERT_ID);
         if effects.is_empty() {
             return;
@@ -396,6 +401,11 @@ impl State {
     /// Whether the client is one that asks for its last insert id.
     pub(crate) fn looks_back_at_insert_id(&self) -> bool {
         self.habits.insert_id
+    }
+
+    /// Whether tables may be other than before the last command.
+    pub(crate) fn changes_schema(&self) -> bool {
+        self.changes_schema || self.status.contains(Status::METADATA_CHANGED)
     }
 
     /// Whether the last text counted rows beyond those that it returned.
@@ -522,6 +532,15 @@ fn assigned_names(assignment: Assignment<'_>) -> Vec<Vec<u8>> {
         Assignment::Names { .. } | Assignment::CharacterSet { .. } => vec![b"character_set_client".to_vec()],
         Assignment::System { .. } | Assignment::User { .. } | Assignment::Transaction { .. } => Vec::new(),
     }
+}
+
+/// Whether a text may make, change or drop tables.
+fn may_change_schema(verdict: Verdict) -> bool {
+    use sql::mysql::Keyword::{Delete, Do, Insert, Load, Replace, Select, Set, Update, With};
+    let only_rows = verdict.statements == Count::One
+        && matches!(verdict.first, Delete | Do | Insert | Load | Replace | Select | Set | Update | With);
+    let writes = Effects::WRITES.union(Effects::CALLS).union(Effects::TEMP).union(Effects::SQL_PREPARE);
+    verdict.effects.intersects(writes) && !only_rows
 }
 
 /// The value of a switch, as servers report it.

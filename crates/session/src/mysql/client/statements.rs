@@ -44,9 +44,10 @@ impl Client {
         let text = self.command_body(header.total()).to_vec();
         let verdict = sql::mysql::inspect(&text, self.state.reading());
         let statement = self.route.shared.intern(&text, &self.state.settings, verdict);
-        if let Some(description) = statement.description() {
+        // With state of its own on a connection, a temporary table above all, a text may mean something else.
+        let known = statement.description(self.route.shared.schema_age()).filter(|_| self.state.pin().is_none());
+        if let Some(description) = known {
             self.drop_command(header);
-            let description = description.clone();
             self.tell_prepared(statement, &description);
             return Ok(());
         }
@@ -67,6 +68,7 @@ impl Client {
     /// The prepare was passed on: learns what the server says of the statement, and tells the client.
     async fn converse_preparing(&mut self, statement: Arc<Statement>, held: &mut Held) -> Result<(), Fault> {
         let Some(lease) = held else { return Ok(()) };
+        let age = self.route.shared.schema_age();
         lease.exchange.ask(exchange::Asked::Prepare);
         match self.relay(lease).await {
             Ok(()) => {}
@@ -75,8 +77,10 @@ impl Client {
         }
         if let Some(Preparing { first, definitions, .. }) = self.work.reply.preparing.take() {
             let PrepareOk { statement_id, parameters, columns, warnings, .. } = first;
-            let description = Description { parameters, columns, warnings, definitions };
-            statement.describe(description.clone());
+            let description = Arc::new(Description { parameters, columns, warnings, definitions });
+            if self.state.pin().is_none() {
+                statement.describe(&description, age);
+            }
             if let Some(outdated) = lease.statements.insert(statement.clone(), statement_id) {
                 lease.to_close.push(outdated);
             }
