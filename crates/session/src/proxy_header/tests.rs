@@ -130,6 +130,58 @@ fn read_in_steps(bytes: &[u8]) -> Result<(Header, usize), HeaderError> {
     }
 }
 
+/// A generator good enough to choose mutations (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
+    }
+}
+
+#[test]
+fn many_small_changes_never_panic_and_what_is_found_is_within() {
+    const ROUNDS: usize = 200_000;
+    const GRAMMAR: &[u8] = b"\r\n \0.:0129TCP46UNKNOWNPROXYQUI\x20\x21\x11\x31\xff";
+    let mut binary = Vec::new();
+    tcp("[2001:db8::1]:1", "[::1]:2").write(&mut binary);
+    let seeds: [&[u8]; 4] = [
+        b"PROXY TCP4 192.168.0.1 10.0.0.5 56324 6432\r\n",
+        b"PROXY TCP6 2001:db8::1 ::1 56324 6432\r\n",
+        b"PROXY UNKNOWN\r\n",
+        &binary,
+    ];
+    let mut dice = Dice(0x5eed);
+    let mut verdicts = [0; 3];
+    for _ in 0..ROUNDS {
+        let mut bytes = seeds[dice.roll(seeds.len())].to_vec();
+        for _ in 0..dice.roll(4) {
+            let at = dice.roll(bytes.len());
+            match dice.roll(4) {
+                0 => bytes.insert(at, GRAMMAR[dice.roll(GRAMMAR.len())]),
+                1 if bytes.len() > 1 => bytes.truncate(at.max(1)),
+                2 => bytes[at] = dice.roll(256) as u8,
+                _ => bytes[at] = GRAMMAR[dice.roll(GRAMMAR.len())],
+            }
+        }
+        verdicts[match Header::look(&bytes) {
+            Ok(Look::Found(_, len)) => {
+                assert!(len <= bytes.len());
+                0
+            }
+            Ok(Look::Missing(missing)) => {
+                assert!(missing > 0 && bytes.len() + missing <= HEADER_LEN_MAX);
+                1
+            }
+            Err(_) => 2,
+        }] += 1;
+    }
+    assert!(verdicts.iter().all(|count| *count > ROUNDS / 50), "each verdict is met often: {verdicts:?}");
+}
+
 fn any_header() -> impl Strategy<Value = Header> {
     let four = any::<(Ipv4Addr, Ipv4Addr)>().prop_map(|(one, other)| (IpAddr::from(one), IpAddr::from(other)));
     let six = any::<(Ipv6Addr, Ipv6Addr)>().prop_map(|(one, other)| (IpAddr::from(one), IpAddr::from(other)));
