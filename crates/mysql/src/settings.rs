@@ -31,6 +31,13 @@ const NOT_REPLAYED: [&[u8]; 12] = [
     b"timestamp",
 ];
 
+/// Whether a variable of this name is set by the server itself with every statement, and so is nothing that a session has
+/// changed: MySQL reports `statement_id`, which is read-only, in every OK where all variables are tracked (seen with 9.7).
+#[must_use]
+pub fn is_bookkeeping(name: &[u8]) -> bool {
+    name == b"statement_id"
+}
+
 /// Whether a variable of this name can be given to another connection by `SET`. Names are as servers report them, in
 /// lower case.
 #[must_use]
@@ -270,5 +277,6 @@ mod tests {
     fn variables_that_cannot_be_replayed_are_listed_in_order() {
         assert!(NOT_REPLAYED.is_sorted());
         assert!(is_replayable(b"sql_mode") && !is_replayable(b"timestamp"));
+        assert!(is_bookkeeping(b"statement_id") && !is_bookkeeping(b"sql_mode"));
     }
 }

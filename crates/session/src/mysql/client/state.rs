@@ -307,6 +307,7 @@ impl State {
         self.status = ok.status;
         for change in ok.changes {
             match change {
+                Change::SystemVariable { name, .. } if settings::is_bookkeeping(name) => {}
                 Change::SystemVariable { name, value } => self.variable(name, value, server),
                 Change::Schema(name) => {
                     self.underway.reported += 1;
