@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use route::Timeouts;
+use arc_swap::ArcSwap;
+use route::{Terms, Timeouts};
 
 use crate::registry::{Alarm, ClientEntry, Phase, Registry};
 
@@ -33,7 +34,8 @@ pub(crate) enum Alarmed {
     Timeout,
 }
 
-/// Watches over one session.
+/// Watches over one session. The terms of its route are given to each call that may need their time limits: the route may
+/// change, and so may they.
 #[derive(Debug)]
 pub(crate) struct Vigil {
     registry: Arc<Registry>,
@@ -84,7 +86,7 @@ impl Vigil {
     ///
     /// # Errors
     /// The alarm that ends the session.
-    pub(crate) fn poll(&mut self, cx: &Context<'_>, limits: &Timeouts) -> Result<Alarmed, Alarm> {
+    pub(crate) fn poll(&mut self, cx: &Context<'_>, terms: &ArcSwap<Terms>) -> Result<Alarmed, Alarm> {
         match self.shared.poll_alarm(cx.waker()) {
             None | Some(Alarm::IdleTimeout) => Ok(Alarmed::No),
             Some(Alarm::Drain) if (self.phase, self.silence) == (Phase::Holding, Silence::Outside) => Err(Alarm::Drain),
@@ -96,8 +98,8 @@ impl Vigil {
             // A cancel request for what the server runs went to the server; here it can only mean the wait.
             Some(Alarm::Cancel) if self.phase == Phase::Waiting => Ok(Alarmed::Cancel),
             Some(Alarm::Cancel) => Ok(Alarmed::No),
-            Some(alarm) if self.is_outdated(alarm, limits) => {
-                self.arm(limits);
+            Some(alarm) if self.is_outdated(alarm, &terms.load().timeouts) => {
+                self.arm(&terms.load().timeouts);
                 Ok(Alarmed::No)
             }
             Some(Alarm::QueryTimeout) => Ok(Alarmed::Timeout),
@@ -136,7 +138,7 @@ impl Vigil {
     }
 
     /// Notes what the session does, and when that has taken too long.
-    pub(crate) fn enter(&mut self, phase: Phase, limits: &Timeouts) {
+    pub(crate) fn enter(&mut self, phase: Phase, terms: &ArcSwap<Terms>) {
         if phase == self.phase {
             return;
         }
@@ -148,13 +150,13 @@ impl Vigil {
         }
         self.phase = phase;
         self.shared.set_phase(phase);
-        self.arm(limits);
+        self.arm(&terms.load().timeouts);
     }
 
     /// The session holds its server connection, and it is the client's turn.
-    pub(crate) fn hold(&mut self, silence: Silence, limits: &Timeouts) {
+    pub(crate) fn hold(&mut self, silence: Silence, terms: &ArcSwap<Terms>) {
         self.silence = silence;
-        self.enter(Phase::Holding, limits);
+        self.enter(Phase::Holding, terms);
     }
 
     /// The query was asked to stop; when it has not done so for too long, the session ends.

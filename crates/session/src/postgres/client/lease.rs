@@ -6,7 +6,7 @@ use pg::{ErrorReply, Severity, exchange::Transaction, write};
 use pool::{Checkout, CheckoutError, Lease, Refusal, StateKey};
 use route::PoolMode;
 
-use super::{Client, alarms::Alarmed, intake::Skip, relay::End, state::Traces, tidy};
+use super::{Client, intake::Skip, relay::End, state::Traces, tidy};
 use crate::{
     driver::AnyLink,
     lane::Flavour,
@@ -16,6 +16,7 @@ use crate::{
         server::ServerConnection,
     },
     registry::Phase,
+    vigil::Alarmed,
 };
 
 /// How a wait for a server connection ends.
@@ -30,7 +31,7 @@ impl Client {
     /// Carries out units of work on a server connection until the client needs it no more.
     pub(super) async fn transact(&mut self) -> Result<End, Fault> {
         let Some(mut lease) = self.lease().await? else { return Ok(End::Settled) };
-        self.set_phase(Phase::Active);
+        self.enter(Phase::Active);
         self.shared.begin_lease(&lease.cancel);
         self.work.open_down(&self.engine.buffers);
         self.adopt(&mut lease);
@@ -61,7 +62,7 @@ impl Client {
                 Wait::Granted(lease) if lease.is_alive() => {
                     let now = Instant::now();
                     self.route.meters().wait.record(now.saturating_duration_since(began));
-                    (self.leased_at, self.asked_at) = (now, now);
+                    self.vigil.leased(now);
                     return Ok(Some(lease));
                 }
                 Wait::Granted(lease) => lease.discard("the server ended it while it was idle"),
@@ -89,7 +90,7 @@ impl Client {
         };
         let mut pending = self.route.pool.start_checkout(self.route.id, Checkout::new().state(state).within(within));
         if pending.is_waiting() {
-            self.set_phase(Phase::Waiting);
+            self.enter(Phase::Waiting);
         }
         poll_fn(|cx| {
             match Pin::new(&mut pending).poll(cx) {
@@ -117,7 +118,7 @@ impl Client {
         let meters = self.route.meters();
         meters.transactions.inc();
         // The end of its last unit is the end of the transaction.
-        meters.transaction.record(self.asked_at.saturating_duration_since(self.leased_at));
+        meters.transaction.record(self.vigil.lease_age());
         match self.state.take_traces() {
             Traces::Possible => tidy::release_cleaned(lease),
             Traces::None if lease.cancel.is_calm() => drop(lease),

@@ -18,14 +18,13 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use pg::{ErrorReply, settings::Settings};
 use route::PoolMode;
 
 use self::{
-    alarms::Silence,
     intake::{Intake, Skip},
     lease::server_gone,
     relay::End,
@@ -40,6 +39,7 @@ use crate::{
     postgres::fault::Fault,
     registry::{ClientEntry, Phase, Presence},
     stream::Stream,
+    vigil::Vigil,
 };
 
 /// How long a client may take to read our last words.
@@ -57,16 +57,9 @@ pub(crate) struct Client {
     work: Work,
     mode: PoolMode,
     skip: Skip,
-    phase: Phase,
-    /// What [`Phase::Holding`] means, when it is that.
-    silence: Silence,
+    vigil: Vigil,
     /// The reason to keep a server connection that others were shown.
     shown_pin: Option<Pin>,
-    /// The program is about to end: leave once nothing is under way.
-    leaving: bool,
-    /// When the lease under way, and its last unit of work, began.
-    leased_at: Instant,
-    asked_at: Instant,
 }
 
 impl Client {
@@ -81,18 +74,14 @@ impl Client {
         let shared = presence.entry().clone();
         Box::new(Self {
             stream,
+            vigil: Vigil::new(engine.registry.clone(), shared.clone()),
             engine,
             route,
             mode,
             state: State::new(settings),
             work: Work::default(),
             skip: Skip::No,
-            phase: Phase::Idle,
-            silence: Silence::Outside,
             shown_pin: None,
-            leaving: false,
-            leased_at: shared.since,
-            asked_at: shared.since,
             shared,
             _presence: presence,
         })
@@ -153,7 +142,7 @@ impl Client {
 
     /// Waits, without a buffer, until the client says something.
     async fn idle(&mut self) -> Result<(), Fault> {
-        self.set_phase(Phase::Idle);
+        self.enter(Phase::Idle);
         poll_fn(|cx| {
             self.poll_alarm_idle(cx)?;
             self.stream.poll_readable(cx).map_err(|_| Fault::ClientGone)

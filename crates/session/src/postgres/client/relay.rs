@@ -10,7 +10,6 @@ use route::PoolMode;
 
 use super::{
     Client,
-    alarms::Alarmed,
     replies::Replier,
     translate::{Next, Rules, Translator},
     work::{Retry, Work},
@@ -21,6 +20,7 @@ use crate::{
         server::ServerConnection,
     },
     registry::Phase,
+    vigil::Alarmed,
 };
 
 /// How a relay ends well.
@@ -61,7 +61,7 @@ impl Client {
         cx: &mut Context<'_>,
         server: &mut ServerConnection,
     ) -> Poll<Result<End, Fault>> {
-        if self.poll_alarm(cx)? == Alarmed::Cancel {
+        if self.poll_alarm(cx)? == Alarmed::Timeout {
             self.stop_query();
         }
         loop {
@@ -134,7 +134,7 @@ impl Client {
             Poll::Pending => Ok(Side::Silent),
             Poll::Ready(result) => {
                 result?;
-                self.set_phase(Phase::Active);
+                self.enter(Phase::Active);
                 Ok(Side::Spoke)
             }
         }
