@@ -14,8 +14,8 @@ use std::{
 use config::Config;
 use pool::{Checkout, Lease};
 use session::{
-    AnyPool, AuthMethod, ClientLimits, ClientTls, ConsoleRole, Dialling, Engine, PgConnector, Plan, Prepared,
-    ServerPlan, UserEntry,
+    AnyPool, AuthMethod, ClientLimits, ClientTls, ConsoleRole, Dialling, Engine, MysqlPlan, PgConnector, Plan,
+    Prepared, ServerPlan, UserEntry,
     console::{Answer, Console as _, Operator},
     proxy_header::Trusted,
 };
@@ -134,7 +134,7 @@ impl World {
 
     async fn lease(&self, user: &str, database: &str) -> Lease<PgConnector> {
         let lane = self.engine.lane(user, database).unwrap();
-        let AnyPool::Postgres(pool) = lane.pool();
+        let AnyPool::Postgres(pool) = lane.pool() else { panic!("the server speaks PostgreSQL") };
         pool.checkout(lane.id(), Checkout::new()).await.unwrap()
     }
 }
@@ -158,6 +158,7 @@ fn plan(config: &Config) -> Plan {
         balancers: Trusted::default(),
         client_tls: ClientTls::Never,
         login_timeout: Duration::from_secs(5),
+        mysql: MysqlPlan::default(),
         prepared: Prepared::default(),
         message_len_max: 1 << 20,
         console: HashMap::from([("app".into(), ConsoleRole::Admin)]),

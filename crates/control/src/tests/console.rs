@@ -1,3 +1,4 @@
+use route::Protocol;
 use session::{ConsoleRole, Listener, console::Answer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -173,7 +174,7 @@ async fn a_client_is_seen_and_killed() {
     let world = World::with_server().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let accepting = tokio::spawn(Listener::Tcp(listener).accept_all(world.engine.clone()));
+    let accepting = tokio::spawn(Listener::Tcp(listener).accept_all(world.engine.clone(), Protocol::Postgres));
     world.control.set_state(State::Ready);
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"\0\0\0\x20\0\x03\0\0user\0app\0database\0shop\0\0").await.unwrap();
