@@ -1,15 +1,19 @@
-//! Benchmarks: what Evenkeel costs and what it guarantees, beside PgBouncer in the same run.
+//! Benchmarks: what Evenkeel costs and what it guarantees, beside PgBouncer or MySQL Router in the same run.
 
 mod contender;
 mod fairness;
+mod mysql;
 mod pg;
+mod router;
 mod runtime;
+mod usage;
 
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
 pub(crate) use contender::build_evenkeel;
+use testkit::mysql::Kind;
 
 use crate::setup;
 use crate::shell::{cargo, step};
@@ -29,6 +33,18 @@ pub(crate) struct Arguments {
     /// Also write the page under docs/benchmarks.
     #[arg(long)]
     write: bool,
+    /// Clients at a time, such as 8,64 (mysql only).
+    #[arg(long, value_delimiter = ',')]
+    clients: Vec<u32>,
+    /// In front of this server only (mysql and mysql-fairness).
+    #[arg(long, value_enum)]
+    server: Option<MySqlServer>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MySqlServer {
+    Mysql,
+    Mariadb,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,8 +53,12 @@ enum What {
     Runtime,
     /// A light user beside a heavy one, and eight equal ones, on a budget of 20 connections.
     Fairness,
+    /// The same for clients of MySQL and MariaDB, and how slots move between users.
+    MysqlFairness,
     /// pgbench through the pooler: CPU, throughput, latency, memory, logins.
     Pg,
+    /// sysbench through the pooler, MySQL Router and directly: CPU, throughput, latency, memory.
+    Mysql,
     /// Cost of a scheduling decision with 10 to 100,000 routes, and the simulated scenarios.
     Scheduler,
     /// The embeddable pool beside other pools.
@@ -61,6 +81,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if asked(What::Runtime) || asked(What::Fairness) || asked(What::Pg) {
         setup::servers()?;
     }
+    if asked(What::MysqlFairness) || asked(What::Mysql) {
+        setup::mysql_servers()?;
+    }
     if asked(What::Runtime) {
         runtime::run(arguments)?;
     }
@@ -70,12 +93,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if asked(What::Pg) {
         pg::run(arguments)?;
     }
+    if asked(What::Mysql) {
+        mysql::run(arguments)?;
+    }
     Ok(())
 }
 
 impl Arguments {
     fn duration(&self) -> Duration {
         Duration::from_secs(self.seconds.max(1))
+    }
+
+    /// The client counts asked for, or these.
+    fn clients_or(&self, usual: &[u32]) -> Vec<u32> {
+        if self.clients.is_empty() { usual.to_vec() } else { self.clients.clone() }
+    }
+
+    /// Whether to measure in front of this kind of server.
+    fn covers(&self, kind: Kind) -> bool {
+        self.server.is_none_or(|only| (only == MySqlServer::Mysql) == (kind == Kind::MySql))
     }
 }
 

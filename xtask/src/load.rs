@@ -11,11 +11,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use testkit::pgbench::Latencies;
-use testkit::{Wire, poll_until};
+use testkit::{MyWire, Wire, poll_until};
+
+/// Which protocol clients speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Postgres,
+    MySql,
+}
 
 /// Who connects where, and what for.
 #[derive(Clone)]
 pub(crate) struct Plan {
+    /// What they speak.
+    pub(crate) protocol: Protocol,
     /// `host:port` of the pooler or server.
     pub(crate) address: String,
     /// User to log in as.
@@ -151,11 +160,11 @@ struct Task {
 
 impl Task {
     fn run(&self, offset: Duration) {
-        let mut wire = None;
+        let mut link = None;
         let mut next = Instant::now() + offset;
         while !self.stop.load(Ordering::Relaxed) {
-            let Some(connected) = &mut wire else {
-                wire = self.log_in();
+            let Some(connected) = &mut link else {
+                link = self.log_in();
                 continue;
             };
             if !self.plan.period.is_zero() {
@@ -163,25 +172,24 @@ impl Task {
                 next += self.plan.period;
             }
             if !self.ask(connected) {
-                wire = None;
+                link = None;
             }
         }
-        if let Some(wire) = wire {
-            wire.terminate().ok();
+        if let Some(link) = link {
+            link.leave();
         }
     }
 
-    fn log_in(&self) -> Option<Wire> {
-        let Plan { address, user, password, database, .. } = &self.plan;
+    fn log_in(&self) -> Option<Link> {
         let began = self.begin();
-        let answer = Wire::log_in(address, user, password, database);
+        let answer = Link::log_in(&self.plan);
         let mut seen = lock(&self.seen);
         seen.waiting_since = None;
         match answer {
-            Ok(wire) => {
+            Ok(link) => {
                 let took = began.elapsed();
                 seen.login.get_or_insert(took);
-                Some(wire)
+                Some(link)
             }
             Err(error) => {
                 seen.fail(&error);
@@ -193,14 +201,14 @@ impl Task {
     }
 
     /// Runs the query; false when it failed, after which the connection is not to be trusted.
-    fn ask(&self, wire: &mut Wire) -> bool {
+    fn ask(&self, link: &mut Link) -> bool {
         let began = self.begin();
-        let answer = wire.query(&self.plan.sql);
+        let answer = link.ask(&self.plan.sql);
         let took = began.elapsed();
         let mut seen = lock(&self.seen);
         seen.waiting_since = None;
         match answer {
-            Ok(_) => {
+            Ok(()) => {
                 if seen.samples.len() == SAMPLES_MAX {
                     seen.samples.pop_front();
                 }
@@ -218,6 +226,37 @@ impl Task {
         let now = Instant::now();
         lock(&self.seen).waiting_since = Some(now);
         now
+    }
+}
+
+/// A raw connection of either protocol.
+enum Link {
+    Postgres(Wire),
+    MySql(MyWire),
+}
+
+impl Link {
+    fn log_in(plan: &Plan) -> Result<Self> {
+        let Plan { address, user, password, database, .. } = plan;
+        Ok(match plan.protocol {
+            Protocol::Postgres => Self::Postgres(Wire::log_in(address, user, password, database)?),
+            Protocol::MySql => Self::MySql(MyWire::log_in(address, user, password, Some(database))?),
+        })
+    }
+
+    fn ask(&mut self, sql: &str) -> Result<()> {
+        match self {
+            Self::Postgres(wire) => wire.query(sql).map(drop),
+            Self::MySql(wire) => wire.query(sql).map(drop),
+        }
+    }
+
+    /// Says good-bye; nothing is left to do about it when that fails.
+    fn leave(self) {
+        match self {
+            Self::Postgres(wire) => wire.terminate().ok(),
+            Self::MySql(wire) => wire.quit().ok(),
+        };
     }
 }
 

@@ -30,7 +30,8 @@ struct Arguments {
 enum Command {
     /// Install what tests and the demo need, or say what to install.
     Setup,
-    /// Show Evenkeel sharing 20 connections of a real PostgreSQL fairly between three users and 200 clients.
+    /// Show Evenkeel sharing 20 connections of a real server fairly between three users and 200 clients: of PostgreSQL, then
+    /// of MariaDB and MySQL.
     Demo {
         /// Print one table and end, instead of live lines until Ctrl-C.
         #[arg(long)]
@@ -42,7 +43,7 @@ enum Command {
     Tidy,
     /// Everything that must pass before a change is merged.
     Ci,
-    /// Measure, beside PgBouncer where there is something to compare.
+    /// Measure, beside PgBouncer or MySQL Router where there is something to compare.
     Bench(bench::Arguments),
 }
 

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use anyhow::Result;
 use testkit::wire::md5_verifier;
-use testkit::{Evenkeel, Login, Options, Postgres, Wire};
+use testkit::{Evenkeel, Login, Options, Postgres, Speaks, Wire, mysql};
 
 /// A server connection budget, users and databases; every user has the password [`PASSWORD`].
 pub(crate) struct Scene<'a> {
     /// The most server connections Evenkeel may hold.
     pub(crate) budget: u32,
-    /// Names of the users, and how they log in, here and at the server. Hundreds of md5 logins cost little.
+    /// Names of the users, and how they log in, here and at a PostgreSQL server. Hundreds of md5 logins cost little. With
+    /// MySQL they log in as the server does by itself.
     pub(crate) users: &'a [(&'a str, Login)],
     /// Names of the databases.
     pub(crate) databases: &'a [&'a str],
@@ -28,23 +29,39 @@ impl Scene<'_> {
 
     /// Starts Evenkeel in front of it.
     pub(crate) fn evenkeel(&self, binary: &Path, pg: &Postgres) -> Result<Evenkeel> {
-        Evenkeel::start(binary, &self.config(&pg.address()))
+        Evenkeel::start(
+            binary,
+            &self.config("postgres", &pg.address(), |user, login| match login {
+                Login::Md5 => md5_verifier(user, PASSWORD),
+                Login::Scram | Login::Trust => PASSWORD.to_owned(),
+            }),
+        )
     }
 
-    /// Evenkeel's configuration, without the `[listen]` section.
-    pub(crate) fn config(&self, server: &str) -> String {
+    /// Starts a MySQL or MariaDB server, with room beyond the budget for observers and other poolers.
+    pub(crate) fn mysql(&self, kind: mysql::Kind, options: mysql::Options) -> Result<mysql::Server> {
+        let options =
+            self.users.iter().fold(options, |options, (user, _)| options.user(user, PASSWORD, mysql::Login::Usual));
+        mysql::Server::start(kind, self.databases.iter().fold(options, |options, database| options.database(database)))
+    }
+
+    /// Starts Evenkeel in front of it; [`console`] works here too.
+    pub(crate) fn evenkeel_mysql(&self, binary: &Path, server: &mysql::Server) -> Result<Evenkeel> {
+        let config = self.config("mysql", &server.address(), |_, _| PASSWORD.to_owned());
+        Evenkeel::start_for(Speaks::Both, binary, &config)
+    }
+
+    /// Evenkeel's configuration, without the `[listen]` section. Nobody encrypts, so that everybody in a measurement does
+    /// the same work.
+    fn config(&self, protocol: &str, server: &str, password: impl Fn(&str, Login) -> String) -> String {
         let mut text = format!(
             "[pool]\nmode = \"transaction\"\ncheckout_timeout = \"30s\"\n\n\
-             [[servers]]\nname = \"pg\"\ncluster = \"main\"\nprotocol = \"postgres\"\naddress = \"{server}\"\n\
-             role = \"primary\"\nbudget = {}\n\n[[databases]]\nname = \"*\"\ncluster = \"main\"\n\n",
+             [[servers]]\nname = \"main\"\ncluster = \"main\"\nprotocol = \"{protocol}\"\naddress = \"{server}\"\n\
+             tls = \"disable\"\nrole = \"primary\"\nbudget = {}\n\n[[databases]]\nname = \"*\"\ncluster = \"main\"\n\n",
             self.budget
         );
         for (user, login) in self.users.iter().chain(&[(OPERATOR, Login::Scram)]) {
-            let verifier = match login {
-                Login::Md5 => md5_verifier(user, PASSWORD),
-                Login::Scram | Login::Trust => PASSWORD.to_owned(),
-            };
-            let _ = writeln!(text, "[[users]]\nname = \"{user}\"\npassword = \"{verifier}\"\n");
+            let _ = writeln!(text, "[[users]]\nname = \"{user}\"\npassword = \"{}\"\n", password(user, *login));
         }
         let _ = writeln!(text, "[admin]\nusers = [\"{OPERATOR}\"]");
         text

@@ -41,6 +41,15 @@ pub(crate) fn servers() -> Result<()> {
     packages(&[POSTGRES, PGBOUNCER])
 }
 
+/// MariaDB's server programs and sysbench; MySQL's too where they can be had.
+pub(crate) fn mysql_servers() -> Result<()> {
+    packages(&[MARIADB, SYSBENCH])?;
+    if let Err(why) = mysql::install() {
+        skipped("MySQL", &format!("{why:#}"));
+    }
+    Ok(())
+}
+
 /// The test runner.
 pub(crate) fn nextest() -> Result<()> {
     if has("cargo-nextest") {

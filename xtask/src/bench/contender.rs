@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use testkit::pgbench::Outcome;
 use testkit::process::Ending;
 use testkit::{Evenkeel, PgBouncer, Pgbench, Port, Process, Wire};
 
+use super::usage;
 use crate::report::{median, minimum};
 use crate::shell::{cargo, root, step};
 
@@ -35,7 +36,7 @@ struct Relay {
 }
 
 impl Contender {
-    /// Evenkeel, already running.
+    /// Evenkeel, already running, for clients that speak PostgreSQL.
     pub(crate) fn evenkeel(pooler: Evenkeel) -> Self {
         Self::new("evenkeel", pooler.ports().postgres(), Pooler::Evenkeel(pooler))
     }
@@ -86,47 +87,49 @@ pub(crate) struct Run {
     pub(crate) switches: f64,
 }
 
-/// Runs pgbench against `contender` and accounts the pooler's CPU over the last three quarters of the run, when all clients
-/// are logged in and none has left.
+/// Runs pgbench against `contender`, and accounts the pooler's CPU.
 pub(crate) fn measure(contender: &Contender, bench: &Pgbench, duration: Duration) -> Result<Run> {
-    let process = contender.process();
     // pgbench counts the time it takes to log its clients in as part of the run.
     let mut running = bench.clone().duration(duration + LOGIN_ALLOWANCE * bench.client_count()).start()?;
     running.process().prefer();
-    let mut samples = Vec::new();
-    while running.is_running()? {
-        samples.push((Instant::now(), process.cpu_time()?, process.context_switches()?));
-        std::thread::sleep(SAMPLE_PERIOD);
-    }
+    let process = contender.process();
+    let read = || Ok((process.cpu_time()?, process.context_switches()?));
+    let window = usage::watch(duration, || running.is_running(), read)?;
     let outcome = running.finish()?;
     ensure!(outcome.transactions > 0, "no transaction completed:\n{}", outcome.report);
-    let end = samples.len().saturating_sub(2);
-    let last = *samples.get(end).context("pgbench ended at once")?;
-    let first = *samples
-        .iter()
-        .find(|(at, ..)| last.0.duration_since(*at) <= duration.mul_f64(0.75))
-        .context("no sample in the window")?;
-    let transactions = outcome.tps * (last.0 - first.0).as_secs_f64();
+    let transactions = outcome.tps * window.length.as_secs_f64();
+    let (first, last) = (window.first, window.last);
     #[allow(clippy::cast_precision_loss)]
-    let switches = (last.2 - first.2) as f64 / transactions;
-    Ok(Run { cpu_us: (last.1 - first.1).as_secs_f64() * 1e6 / transactions, switches, outcome })
+    let switches = (last.1 - first.1) as f64 / transactions;
+    Ok(Run { cpu_us: (last.0 - first.0).as_secs_f64() * 1e6 / transactions, switches, outcome })
 }
 
 /// Repeated runs of one cell.
-#[derive(Default)]
-pub(crate) struct Cell(pub(crate) Vec<Run>);
+pub(crate) struct Cell<R = Run>(pub(crate) Vec<R>);
 
-impl Cell {
+impl<R> Default for Cell<R> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<R> Cell<R> {
     /// Median over the runs of a figure.
-    pub(crate) fn median(&self, figure: impl Fn(&Run) -> f64) -> f64 {
+    pub(crate) fn median(&self, figure: impl Fn(&R) -> f64) -> f64 {
         median(&self.figures(figure))
     }
 
     /// Least over the runs of a figure: what remains when the machine's other work is in the way the least.
-    pub(crate) fn minimum(&self, figure: impl Fn(&Run) -> f64) -> f64 {
+    pub(crate) fn minimum(&self, figure: impl Fn(&R) -> f64) -> f64 {
         minimum(&self.figures(figure))
     }
 
+    fn figures(&self, figure: impl Fn(&R) -> f64) -> Vec<f64> {
+        self.0.iter().map(figure).collect()
+    }
+}
+
+impl Cell {
     /// Microseconds that a share `q` of the transactions did not exceed; median over the runs.
     pub(crate) fn latency_us(&self, q: f64) -> f64 {
         self.median(|run| run.outcome.latencies.quantile(q).as_secs_f64() * 1e6)
@@ -135,10 +138,6 @@ impl Cell {
     /// Failed transactions over all runs.
     pub(crate) fn errors(&self) -> u64 {
         self.0.iter().map(|run| run.outcome.errors).sum()
-    }
-
-    fn figures(&self, figure: impl Fn(&Run) -> f64) -> Vec<f64> {
-        self.0.iter().map(figure).collect()
     }
 }
 
@@ -171,4 +170,3 @@ pub(crate) fn build_relay() -> Result<PathBuf> {
 
 /// A SCRAM login as libpq and a pooler do it, on a busy machine.
 const LOGIN_ALLOWANCE: Duration = Duration::from_millis(12);
-const SAMPLE_PERIOD: Duration = Duration::from_millis(50);

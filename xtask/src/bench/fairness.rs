@@ -8,7 +8,7 @@ use testkit::{Install, Login, Options, PgBouncer, Postgres};
 
 use super::Arguments;
 use super::contender::{Contender, build_evenkeel, order};
-use crate::load::{Load, Plan, Sight};
+use crate::load::{Load, Plan, Protocol, Sight};
 use crate::report::{Table, jain, median, whole};
 use crate::scene::{PASSWORD, Scene};
 
@@ -165,6 +165,7 @@ fn light(contender: &Contender, period: Duration) -> Plan {
 
 fn plan(contender: &Contender, user: &str, clients: usize, sql: &str, period: Duration) -> Plan {
     Plan {
+        protocol: Protocol::Postgres,
         address: format!("127.0.0.1:{}", contender.port),
         user: user.to_owned(),
         password: PASSWORD.to_owned(),
