@@ -13,6 +13,7 @@ use mysql::{
     write,
 };
 use pool::Checkout;
+use route::Protocol;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
@@ -22,6 +23,7 @@ use super::{
     operator,
 };
 use crate::{
+    approach::Approach,
     console::{self, Operator},
     driver::AnyLink,
     engine::{Engine, LaneError},
@@ -189,7 +191,7 @@ impl Guest<'_> {
         if is_operator {
             let Some(&role) = plan.console.get(&*user) else {
                 let message = "This user may not use the console. Name it in admin.users or admin.stats_users";
-                return Err(ErrorReply::not_allowed(message).into());
+                return Err(ErrorReply::missing_privilege(message).into());
             };
             let ok = OkPacket { status: Status::AUTOCOMMIT, ..OkPacket::default() };
             write::ok(&mut self.out, &mut self.sequence, self.capabilities, &ok);
@@ -204,7 +206,8 @@ impl Guest<'_> {
             self.find_route(engine, &user, &database, u16::from(response.charset), accepted).await?;
         let (user_limit, database_limit) = limits(&plan, &user, &route)?;
         admission.name(&user, user_limit, &route.database, database_limit)?;
-        let presence = admission.enter(user, route.database.clone(), random::<KEY_LEN>());
+        let approach = Approach::new(Protocol::Mysql, self.stream);
+        let presence = admission.enter(user, route.database.clone(), random::<KEY_LEN>(), approach);
         let state = State::new(settings, route.shared.reading());
         let ok = OkPacket { status: state.status, ..OkPacket::default() };
         write::ok(&mut self.out, &mut self.sequence, self.capabilities, &ok);

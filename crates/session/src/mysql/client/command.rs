@@ -20,6 +20,7 @@ use super::{
 use crate::{
     mysql::{
         connector,
+        facts::Facts,
         fault::{Fault, ServerFault},
         server::{ServerConnection, Texts},
     },
@@ -63,7 +64,13 @@ impl Client {
                 self.work.up.drop(header.total());
                 self.kill_connection(u64::from(id));
             }
-            Command::InitDb => self.pass(header, exchange::Asked::Simple, Needs::default(), held).await?,
+            Command::InitDb => {
+                self.pass(header, exchange::Asked::Simple, Needs::default(), held).await?;
+                let tracks = |facts: &Facts| facts.capabilities.contains(Capabilities::SESSION_TRACK);
+                if !self.route.shared.facts().is_some_and(|facts| tracks(&facts)) {
+                    self.state.pin_for(Pin::Settings);
+                }
+            }
             Command::Statistics => self.pass(header, exchange::Asked::Text, Needs::default(), held).await?,
             Command::FieldList => self.pass(header, exchange::Asked::Fields, Needs::default(), held).await?,
             Command::Refresh | Command::Debug => {
@@ -132,6 +139,8 @@ impl Client {
 
     /// The command was passed on: relays the answer, and takes what it means for the session.
     pub(super) async fn converse(&mut self, asked: exchange::Asked, held: &mut Held) -> Result<(), Fault> {
+        // What was answered before must not get lost with this connection.
+        self.flush().await?;
         let Some(lease) = held else { return Ok(()) };
         lease.exchange.ask(asked);
         let sent_before = self.route.meters().bytes_sent.get();

@@ -139,12 +139,11 @@ impl Client {
         self.hold(lease);
         poll_fn(|cx| {
             self.poll_alarm(cx)?;
-            match lease.stream.poll_readable(cx) {
-                Poll::Ready(_) if !lease.stream.is_quiet() => {
+            while lease.stream.poll_readable(cx).is_ready() {
+                if !lease.stream.is_quiet() {
                     lease.spoil("the server ended it between commands");
                     return Poll::Ready(Err(ServerFault::Closed.into()));
                 }
-                _ => {}
             }
             self.poll_client(cx)
         })
@@ -172,6 +171,7 @@ impl Client {
 
     /// Answers the command at hand with an error; the session goes on behind it.
     pub(super) fn deny(&mut self, reply: &ErrorReply) {
+        self.state.abandon();
         reply.write(self.work.down.insert(), &mut 1, self.capabilities);
         self.route.meters().errors.inc();
     }

@@ -157,9 +157,9 @@ impl Client {
             return self.deny(&ErrorReply::kill_denied(id));
         }
         tracing::info!(client = entry.number(), by = self.shared.number(), ?how, "killed by its user");
-        match entry.cancel_target() {
-            Some(underway) if how == crate::registry::Alarm::Cancel => drop(tokio::spawn(underway.deliver())),
-            _ => entry.raise(how),
+        match how {
+            crate::registry::Alarm::Cancel => entry.stop_query(),
+            how => entry.raise(how),
         }
         let ok = mysql::view::OkPacket { status: self.shown_status(), ..Default::default() };
         mysql::write::ok(self.work.down.insert(), &mut 1, self.capabilities, &ok);

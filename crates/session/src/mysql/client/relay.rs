@@ -44,12 +44,14 @@ impl Side {
 impl Client {
     /// Moves bytes until the command that was passed on is answered. Its last packets may still have to be written.
     pub(super) async fn relay(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
+        self.state.sent();
         self.enter(Phase::Active);
         poll_fn(|cx| self.poll_relay(cx, server)).await
     }
 
     /// Passes a command on that is not answered.
     pub(super) async fn deliver(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
+        self.state.sent();
         poll_fn(|cx| {
             self.poll_alarm(cx)?;
             loop {

@@ -56,6 +56,9 @@ const PINNING: [(Effects, Pin); 8] = [
     (Effects::SET_ROLE, Pin::Role),
 ];
 
+/// MariaDB's name for what a transaction became in the binary log: reported like a setting, but nobody can set it.
+const LAST_GTID: &[u8] = b"last_gtid";
+
 /// `ER_PARSE_ERROR`.
 const NOT_PARSED: u16 = 1064;
 
@@ -155,6 +158,8 @@ pub(crate) struct State {
     reading: Mode,
     reading_by_default: Mode,
     pins: Pins,
+    /// What pinned before the command that is about to be sent.
+    unsent: Option<Pins>,
     traces: Traces,
     underway: Underway,
     /// What of its statements is open on the server connection.
@@ -213,6 +218,7 @@ impl State {
             reading: reading_by_default,
             reading_by_default,
             pins: Pins::default(),
+            unsent: None,
             traces: Traces::None,
             underway: Underway::default(),
             open: Vec::new(),
@@ -264,11 +270,22 @@ impl State {
 
     /// A command is about to be sent that does nothing to the session but what its reply says.
     pub(crate) fn begin(&mut self) {
-        self.underway = Underway::default();
+        self.underway = Underway { pins_before: self.pins, ..Underway::default() };
+        self.unsent = Some(self.pins);
         self.ran = Effects::NONE;
         self.changes_schema = false;
-        // What was set for the next transaction is used up by whatever comes next.
-        self.unpin(Pin::NextTransaction);
+    }
+
+    /// The command that was about to be sent is not sent after all.
+    pub(crate) fn abandon(&mut self) {
+        if let Some(pins) = self.unsent.take() {
+            self.pins = pins;
+        }
+    }
+
+    /// The command is on its way: whatever it does is done.
+    pub(crate) fn sent(&mut self) {
+        self.unsent = None;
     }
 
     /// A text, or a statement with this text, is about to run.
@@ -276,7 +293,7 @@ impl State {
         let effects = verdict.effects;
         self.begin();
         (self.underway.effects, self.ran) = (effects, effects);
-        (self.underway.statements, self.underway.pins_before) = (verdict.statements, self.pins);
+        self.underway.statements = verdict.statements;
         self.changes_schema = may_change_schema(verdict);
         self.habits.insert_id |= effects.intersects(Effects::LAST_INSERT_ID);
         if effects.is_empty() {
@@ -322,6 +339,9 @@ impl State {
     }
 
     fn variable(&mut self, name: &[u8], value: &[u8], server: &mut ServerConnection) {
+        if name == LAST_GTID {
+            return;
+        }
         self.underway.reported += 1;
         self.underway.assigned.retain(|assigned| !is_same_variable(assigned, name));
         if matches!(name, b"last_insert_id" | b"identity") {
