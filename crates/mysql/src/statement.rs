@@ -278,3 +278,83 @@ impl ClientStatements {
         self.known.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sql::mysql::{Mode, inspect};
+
+    use super::*;
+
+    fn interner(len_max: usize) -> impl FnMut(&str, &Settings) -> Arc<Statement> {
+        let mut interner = Interner::new(len_max);
+        move |text, context| interner.intern(text.as_bytes(), context, inspect(text.as_bytes(), Mode::STANDARD))
+    }
+
+    #[test]
+    fn equal_texts_under_equal_settings_are_one_statement() {
+        let mut intern = interner(10);
+        let (here, there) = (Settings::in_schema(b"here"), Settings::in_schema(b"there"));
+        let one = intern("select 1", &here);
+        assert!(Arc::ptr_eq(&one, &intern("select 1", &here.clone())));
+        assert!(!Arc::ptr_eq(&one, &intern("select 1", &there)));
+        assert!(!Arc::ptr_eq(&one, &intern("select 2", &here)));
+    }
+
+    #[test]
+    fn what_nobody_uses_makes_room_and_what_is_in_use_stays() {
+        let mut intern = interner(2);
+        let settings = Settings::default();
+        let used = intern("select 1", &settings);
+        drop(intern("select 2", &settings));
+        let third = intern("select 3", &settings);
+        assert!(Arc::ptr_eq(&used, &intern("select 1", &settings)));
+        let beyond = intern("select 4", &settings);
+        assert!(!Arc::ptr_eq(&beyond, &intern("select 4", &settings)), "there was no room to remember it");
+        assert!(Arc::ptr_eq(&third, &intern("select 3", &settings)));
+    }
+
+    #[test]
+    fn descriptions_hold_for_the_schema_that_they_were_made_from() {
+        let statement = interner(1)("select * from t", &Settings::default());
+        let of = |definition: usize| {
+            let definitions = vec![vec![0; definition].into_boxed_slice()];
+            Arc::new(Description { parameters: 0, columns: 1, warnings: 0, definitions })
+        };
+        assert_eq!(statement.description(Age(1)), None);
+        statement.describe(&of(10), Age(1));
+        assert_eq!(statement.description(Age(1)), Some(of(10)));
+        assert_eq!(statement.description(Age(2)), None);
+        statement.describe(&of(DESCRIPTION_LEN_MAX + 1), Age(2));
+        assert_eq!(statement.description(Age(2)), None, "too long to be kept");
+    }
+
+    #[test]
+    fn the_least_recently_used_statement_of_a_connection_goes_first() {
+        let mut intern = interner(10);
+        let [one, two, three] = ["select 1", "select 2", "select 3"].map(|text| intern(text, &Settings::default()));
+        let mut server = ServerStatements::new(2);
+        assert_eq!(server.insert(one.clone(), 11), None);
+        assert_eq!(server.insert(two.clone(), 12), None);
+        assert_eq!(server.touch(one.id()), Some(11));
+        assert_eq!(server.insert(three.clone(), 13), Some(12));
+        assert_eq!((server.touch(two.id()), server.len()), (None, 2));
+        assert_eq!(server.insert(three.clone(), 14), Some(13), "prepared anew: the former one is closed");
+        assert_eq!((server.remove(three.id()), server.remove(three.id())), (Some(14), None));
+        server.clear();
+        assert!(server.is_empty());
+    }
+
+    #[test]
+    fn numbers_of_a_client_are_its_own_and_never_those_with_a_meaning() {
+        let statement = interner(1)("select ?", &Settings::default());
+        let mut client = ClientStatements { last_id: LAST_PREPARED - 2, ..ClientStatements::default() };
+        let ids = [0; 3].map(|_| client.insert(statement.clone(), 1));
+        assert_eq!(ids, [LAST_PREPARED - 1, 1, 2]);
+        assert!(client.get_mut(LAST_PREPARED).is_some(), "the one prepared last");
+        assert!(client.remove(LAST_PREPARED).is_some());
+        assert!(client.get_mut(2).is_none() && client.remove(2).is_none());
+        assert_eq!(client.iter().count(), 2);
+        client.clear();
+        assert!(client.is_empty());
+    }
+}
