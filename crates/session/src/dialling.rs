@@ -41,6 +41,13 @@ impl Dialling {
         Ok(stream)
     }
 
+    /// How to reach the server once more, as this connection did. Where encryption was preferred and not had, it is not asked
+    /// for again: nothing is sent that was not sent in the clear before, and a cancel request arrives sooner.
+    pub(crate) fn like(&self, stream: &Stream) -> Self {
+        let tls = self.tls.clone().filter(|_| stream.is_encrypted());
+        Self { tls, ..self.clone() }
+    }
+
     /// How a connection to this address is encrypted, and the name that its certificate should have. Unix sockets are not
     /// encrypted: nobody is on the way, and PostgreSQL's servers would refuse it.
     pub(crate) fn tls_for<'a>(&'a self, address: &'a Address) -> Option<(&'a Connector, &'a str)> {

@@ -137,7 +137,7 @@ impl Connector for PgConnector {
         let cancel = CancelTarget::new(
             self.address.clone(),
             greeting.process,
-            Means::Postgres { key: greeting.key, dialling: habits.dialling.clone() },
+            Means::Postgres { key: greeting.key, dialling: habits.dialling.like(&stream) },
         );
         let mut server = ServerConnection::new(stream, cancel, greeting.parameters, habits.statements_max);
         if !habits.init_sql.is_empty() {
