@@ -90,6 +90,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if asked(What::Fairness) {
         fairness::run(arguments)?;
     }
+    if asked(What::MysqlFairness) {
+        fairness::run_mysql(arguments)?;
+    }
     if asked(What::Pg) {
         pg::run(arguments)?;
     }

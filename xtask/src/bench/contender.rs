@@ -10,6 +10,7 @@ use testkit::process::Ending;
 use testkit::{Evenkeel, PgBouncer, Pgbench, Port, Process, Wire};
 
 use super::usage;
+use crate::load::Protocol;
 use crate::report::{median, minimum};
 use crate::shell::{cargo, root, step};
 
@@ -19,6 +20,8 @@ pub(crate) struct Contender {
     pub(crate) name: String,
     /// Where clients connect.
     pub(crate) port: u16,
+    /// What they speak.
+    pub(crate) protocol: Protocol,
     pooler: Pooler,
 }
 
@@ -38,12 +41,17 @@ struct Relay {
 impl Contender {
     /// Evenkeel, already running, for clients that speak PostgreSQL.
     pub(crate) fn evenkeel(pooler: Evenkeel) -> Self {
-        Self::new("evenkeel", pooler.ports().postgres(), Pooler::Evenkeel(pooler))
+        Self::new("evenkeel", pooler.ports().postgres(), Protocol::Postgres, Pooler::Evenkeel(pooler))
+    }
+
+    /// Evenkeel, already running, for clients that speak MySQL.
+    pub(crate) fn evenkeel_mysql(pooler: Evenkeel) -> Self {
+        Self::new("evenkeel", pooler.mysql_port(), Protocol::MySql, Pooler::Evenkeel(pooler))
     }
 
     /// PgBouncer, already running.
     pub(crate) fn pgbouncer(pooler: PgBouncer) -> Self {
-        Self::new("pgbouncer", pooler.port(), Pooler::PgBouncer(pooler))
+        Self::new("pgbouncer", pooler.port(), Protocol::Postgres, Pooler::PgBouncer(pooler))
     }
 
     /// The bare relay in one of its shapes, in front of `server`.
@@ -58,7 +66,7 @@ impl Contender {
         process.wait_ready(Duration::from_secs(10), || Wire::connect(&address).is_ok())?;
         let number = port.number();
         let relay = Relay { process, _port: port, _folder: folder };
-        Ok(Self::new(&format!("{shape} x{threads}"), number, Pooler::Relay(relay)))
+        Ok(Self::new(&format!("{shape} x{threads}"), number, Protocol::Postgres, Pooler::Relay(relay)))
     }
 
     /// Its process.
@@ -70,8 +78,16 @@ impl Contender {
         }
     }
 
-    fn new(name: &str, port: u16, pooler: Pooler) -> Self {
-        let contender = Self { name: name.to_owned(), port, pooler };
+    /// Evenkeel, if it is the one.
+    pub(crate) fn as_evenkeel(&self) -> Option<&Evenkeel> {
+        match &self.pooler {
+            Pooler::Evenkeel(evenkeel) => Some(evenkeel),
+            Pooler::PgBouncer(_) | Pooler::Relay(_) => None,
+        }
+    }
+
+    fn new(name: &str, port: u16, protocol: Protocol, pooler: Pooler) -> Self {
+        let contender = Self { name: name.to_owned(), port, protocol, pooler };
         contender.process().prefer();
         contender
     }

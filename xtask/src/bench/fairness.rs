@@ -1,9 +1,11 @@
-//! What a light user waits beside a heavy one, and how evenly equal users share: one budget of 20 server connections.
+//! What a light user waits beside a heavy one, and how evenly equal users share: one budget of 20 server connections, with
+//! PostgreSQL beside PgBouncer, and with MySQL and MariaDB. (Of MySQL's proxies none has a budget to be fair with.)
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use testkit::bouncer::Ini;
+use testkit::mysql::{self, Kind, skipped};
 use testkit::{Install, Login, Options, PgBouncer, Postgres};
 
 use super::Arguments;
@@ -11,6 +13,17 @@ use super::contender::{Contender, build_evenkeel, order};
 use crate::load::{Load, Plan, Protocol, Sight};
 use crate::report::{Table, jain, median, whole};
 use crate::scene::{PASSWORD, Scene};
+
+/// How often a slot went to another route since the start.
+#[derive(Clone, Copy)]
+struct Moves {
+    /// Connections that were opened.
+    opened: f64,
+    /// Connections that went over alive.
+    in_place: f64,
+}
+
+type CountMoves<'a> = dyn Fn(&Contender) -> Result<Moves> + 'a;
 
 /// One contender's figures of all rounds.
 struct Verdict {
@@ -50,36 +63,84 @@ struct Equals {
     total: f64,
     /// Queries per second of as many clients of one single user.
     one_pool: f64,
-    /// Connections the server authorised per second.
+    /// Connections opened per second.
     reconnects: f64,
+    /// Connections that went to another user alive, per second.
+    rekeys: f64,
     errors: u64,
 }
 
 /// Runs every case against Evenkeel and PgBouncer and says which targets are met.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let binary = build_evenkeel()?;
-    let users: Vec<String> = std::iter::once("heavy".to_owned())
-        .chain(std::iter::once("light".to_owned()))
-        .chain((1..=EQUALS).map(|number| format!("equal{number}")))
-        .collect();
+    let users = users();
     let names: Vec<&str> = users.iter().map(String::as_str).collect();
     let logins: Vec<_> = names.iter().map(|name| (*name, Login::Md5)).collect();
     let scene = Scene { budget: BUDGET, users: &logins, databases: &["app"] };
     let pg = scene.postgres(Options::new().set("log_connections", "on"))?;
     let contenders =
         [Contender::evenkeel(scene.evenkeel(&binary, &pg)?), Contender::pgbouncer(pgbouncer(&names, &pg)?)];
+    // From the server's log: PgBouncer does not say.
+    let moves = |_: &Contender| {
+        #[allow(clippy::cast_precision_loss)]
+        let opened = pg.log().matches("connection authorized").count() as f64;
+        Ok(Moves { opened, in_place: 0.0 })
+    };
+    print("PostgreSQL", &compete(arguments, "PostgreSQL", &contenders, &moves)?);
+    Ok(())
+}
+
+/// As [`run`], with clients of MySQL and MariaDB, and Evenkeel alone.
+pub(crate) fn run_mysql(arguments: &Arguments) -> Result<()> {
+    let binary = build_evenkeel()?;
+    let users = users();
+    let logins: Vec<_> = users.iter().map(|name| (name.as_str(), Login::Scram)).collect();
+    let scene = Scene { budget: BUDGET, users: &logins, databases: &["app"] };
+    for kind in Kind::ALL.into_iter().filter(|kind| arguments.covers(*kind)) {
+        if let (Kind::MySql, Err(why)) = (kind, mysql::Install::find(kind)) {
+            skipped(kind.name(), &format!("{why:#}"));
+            continue;
+        }
+        let server = scene.mysql(kind, mysql::Options::new())?;
+        let contenders = [Contender::evenkeel_mysql(scene.evenkeel_mysql(&binary, &server)?)];
+        print(kind.name(), &compete(arguments, kind.name(), &contenders, &moves_of_evenkeel)?);
+    }
+    Ok(())
+}
+
+fn users() -> Vec<String> {
+    let equals = (1..=EQUALS).map(|number| format!("equal{number}"));
+    ["heavy", "light"].map(str::to_owned).into_iter().chain(equals).collect()
+}
+
+/// As Evenkeel counts them.
+fn moves_of_evenkeel(contender: &Contender) -> Result<Moves> {
+    let evenkeel = contender.as_evenkeel().context("only Evenkeel can tell")?;
+    let total = |sample: &str| evenkeel.metric(&format!("evenkeel_server_{sample}"));
+    let moves = total("moves_total{server=\"main\"}")?;
+    let closed = total("closes_total{server=\"main\",reason=\"reclaimed\"}")?;
+    Ok(Moves { opened: total("connects_total{server=\"main\"}")?, in_place: moves - closed })
+}
+
+/// All rounds of all contenders, in front of a server of this name.
+fn compete(
+    arguments: &Arguments,
+    server: &str,
+    contenders: &[Contender],
+    moves: &CountMoves<'_>,
+) -> Result<Vec<Verdict>> {
     let window = arguments.duration().max(WINDOW_MIN);
     let mut verdicts: Vec<Verdict> =
         contenders.iter().map(|contender| Verdict { name: contender.name.clone(), rounds: Vec::new() }).collect();
     for round in 0..arguments.repeat.max(1) {
         for index in order(contenders.len(), round) {
             let (name, seconds) = (&contenders[index].name, (window * 6 + SETTLE * 10).as_secs());
-            println!("fairness: round {} of {}, {name}, about {seconds} s", round + 1, arguments.repeat.max(1));
-            verdicts[index].rounds.push(judge(&contenders[index], &pg, window)?);
+            let rounds = arguments.repeat.max(1);
+            println!("fairness: {server}, round {} of {rounds}, {name}, about {seconds} s", round + 1);
+            verdicts[index].rounds.push(judge(&contenders[index], moves, window)?);
         }
     }
-    print(&verdicts);
-    Ok(())
+    Ok(verdicts)
 }
 
 fn pgbouncer(users: &[&str], pg: &Postgres) -> Result<PgBouncer> {
@@ -93,7 +154,7 @@ fn pgbouncer(users: &[&str], pg: &Postgres) -> Result<PgBouncer> {
     PgBouncer::start(&Install::with_pgbouncer()?, &ini)
 }
 
-fn judge(contender: &Contender, pg: &Postgres, window: Duration) -> Result<Round> {
+fn judge(contender: &Contender, moves: &CountMoves<'_>, window: Duration) -> Result<Round> {
     let heavy_alone = {
         let heavy = Load::start(&heavy(contender))?.logged_in()?;
         watch(&heavy, SETTLE, window).per_second()
@@ -102,7 +163,7 @@ fn judge(contender: &Contender, pg: &Postgres, window: Duration) -> Result<Round
     for case in CASES {
         cases.push((case, together(contender, case, window)?));
     }
-    Ok(Round { heavy_alone, cases, equals: equals(contender, pg, window)? })
+    Ok(Round { heavy_alone, cases, equals: equals(contender, moves, window)? })
 }
 
 fn together(contender: &Contender, case: Case, window: Duration) -> Result<Shared> {
@@ -123,29 +184,31 @@ fn together(contender: &Contender, case: Case, window: Duration) -> Result<Share
     Ok(Shared { light: light.since(from), heavy: heavy.since(from) })
 }
 
-fn equals(contender: &Contender, pg: &Postgres, window: Duration) -> Result<Equals> {
+fn equals(contender: &Contender, moves: &CountMoves<'_>, window: Duration) -> Result<Equals> {
     let one_pool = {
-        let all =
-            Load::start(&plan(contender, "equal1", EQUALS * EQUAL_CLIENTS, SLEEP, Duration::ZERO))?.logged_in()?;
+        let all = Load::start(&plan(contender, "equal1", EQUALS * EQUAL_CLIENTS, sleep(contender), Duration::ZERO))?
+            .logged_in()?;
         watch(&all, SETTLE, window).per_second()
     };
     let loads = (1..=EQUALS)
-        .map(|number| Load::start(&plan(contender, &format!("equal{number}"), EQUAL_CLIENTS, SLEEP, Duration::ZERO)))
+        .map(|number| {
+            Load::start(&plan(contender, &format!("equal{number}"), EQUAL_CLIENTS, sleep(contender), Duration::ZERO))
+        })
         .collect::<Result<Vec<_>>>()?;
     std::thread::sleep(SETTLE + SETTLE);
-    let (from, authorised) = (Instant::now(), authorised(pg));
+    let (from, before) = (Instant::now(), moves(contender)?);
     std::thread::sleep(window);
     let sights: Vec<Sight> = loads.iter().map(|load| load.since(from)).collect();
     let shares: Vec<f64> = sights.iter().map(Sight::per_second).collect();
-    #[allow(clippy::cast_precision_loss)]
-    let reconnects = (self::authorised(pg) - authorised) as f64 / from.elapsed().as_secs_f64();
-    let errors = sights.iter().map(|sight| sight.errors).sum();
-    Ok(Equals { jain: jain(&shares), total: shares.iter().sum(), one_pool, reconnects, errors })
-}
-
-/// Connections the server has let in so far, from its log.
-fn authorised(pg: &Postgres) -> usize {
-    pg.log().matches("connection authorized").count()
+    let (after, seconds) = (moves(contender)?, from.elapsed().as_secs_f64());
+    Ok(Equals {
+        jain: jain(&shares),
+        total: shares.iter().sum(),
+        one_pool,
+        reconnects: (after.opened - before.opened) / seconds,
+        rekeys: (after.in_place - before.in_place) / seconds,
+        errors: sights.iter().map(|sight| sight.errors).sum(),
+    })
 }
 
 fn watch(load: &Load, settle: Duration, window: Duration) -> Sight {
@@ -156,16 +219,24 @@ fn watch(load: &Load, settle: Duration, window: Duration) -> Sight {
 }
 
 fn heavy(contender: &Contender) -> Plan {
-    plan(contender, "heavy", HEAVY_CLIENTS, SLEEP, Duration::ZERO)
+    plan(contender, "heavy", HEAVY_CLIENTS, sleep(contender), Duration::ZERO)
 }
 
 fn light(contender: &Contender, period: Duration) -> Plan {
     plan(contender, "light", LIGHT_CLIENTS as usize, "select 1", period)
 }
 
+/// A statement that keeps the server waiting for 5 ms.
+fn sleep(contender: &Contender) -> &'static str {
+    match contender.protocol {
+        Protocol::Postgres => "select pg_sleep(0.005)",
+        Protocol::MySql => "select sleep(0.005)",
+    }
+}
+
 fn plan(contender: &Contender, user: &str, clients: usize, sql: &str, period: Duration) -> Plan {
     Plan {
-        protocol: Protocol::Postgres,
+        protocol: contender.protocol,
         address: format!("127.0.0.1:{}", contender.port),
         user: user.to_owned(),
         password: PASSWORD.to_owned(),
@@ -216,10 +287,10 @@ impl Equals {
     }
 }
 
-fn print(verdicts: &[Verdict]) {
+fn print(server: &str, verdicts: &[Verdict]) {
     println!(
-        "\nLight user (2 clients, `select 1`) beside a heavy one (100 clients, `{SLEEP}`), budget {BUDGET} connections; \
-         medians\n"
+        "\n{server}: light user (2 clients, `select 1`) beside a heavy one (100 clients, queries that sleep for 5 ms), \
+         budget {BUDGET} connections; medians\n"
     );
     let mut table = Table::new([
         "case",
@@ -248,8 +319,9 @@ fn print(verdicts: &[Verdict]) {
         ]);
     }
     print!("{}", table.markdown());
-    println!("\n{EQUALS} equal users with {EQUAL_CLIENTS} clients each, `{SLEEP}`; medians\n");
-    let head = ["pooler", "Jain's index", "total q/s", "one pool q/s", "of one pool %", "reconnects/s", "errors"];
+    println!("\n{EQUALS} equal users with {EQUAL_CLIENTS} clients each, queries that sleep for 5 ms; medians\n");
+    let head =
+        ["pooler", "Jain's index", "total q/s", "one pool q/s", "of one pool %", "reconnects/s", "re-keys/s", "errors"];
     let mut table = Table::new(head);
     for verdict in verdicts {
         table.row([
@@ -259,6 +331,7 @@ fn print(verdicts: &[Verdict]) {
             whole(verdict.of_equals(|equals| equals.one_pool)),
             format!("{:.1}", verdict.of_equals(Equals::of_one_pool)),
             format!("{:.1}", verdict.of_equals(|equals| equals.reconnects)),
+            format!("{:.1}", verdict.of_equals(|equals| equals.rekeys)),
             verdict.rounds.iter().map(|round| round.equals.errors).sum::<u64>().to_string(),
         ]);
     }
@@ -299,7 +372,6 @@ const HEAVY_CLIENTS: usize = 100;
 const LIGHT_CLIENTS: u32 = 2;
 const EQUALS: usize = 8;
 const EQUAL_CLIENTS: usize = 25;
-const SLEEP: &str = "select pg_sleep(0.005)";
 /// One light query every 50 ms, all clients together.
 const PACE: Duration = Duration::from_millis(50);
 const SETTLE: Duration = Duration::from_secs(2);
