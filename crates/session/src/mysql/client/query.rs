@@ -22,6 +22,15 @@ use crate::{mysql::fault::Fault, pin::Pin};
 /// Bytes of a command before its body.
 const BODY_AT: usize = HEADER_LEN + 1;
 
+/// When a text runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// At once, behind what the client did last.
+    Now,
+    /// Again and again, once it is prepared.
+    Later,
+}
+
 /// What a text asks that the connection at hand cannot know.
 const REWRITTEN: Effects = Effects::FOUND_ROWS.union(Effects::ROW_COUNT).union(Effects::CONNECTION_ID);
 
@@ -39,7 +48,7 @@ impl Client {
         let query = Query::parse(body, self.capabilities)?;
         self.state.begin_text(query.text, verdict);
         let needs = self.needs(query.text, verdict);
-        let text = self.rewritten(query.text, verdict);
+        let text = self.rewritten(query.text, verdict, Runs::Now);
         if let Some(reply) = self.refusal_of(verdict) {
             self.drop_command(header);
             self.deny(&reply);
@@ -89,16 +98,17 @@ impl Client {
     }
 
     /// The text as it must be for a connection that did not run the client's statement before; `None`: as it is.
-    fn rewritten(&self, text: &[u8], verdict: Verdict) -> Option<Vec<u8>> {
+    pub(super) fn rewritten(&self, text: &[u8], verdict: Verdict, runs: Runs) -> Option<Vec<u8>> {
         if !verdict.effects.intersects(REWRITTEN) {
             return None;
         }
         let (mut out, mut copied) = (Vec::with_capacity(text.len() + 32), 0);
         for place in sql::mysql::substitutions(text, self.state.reading())? {
-            let value = match place.function {
-                Function::FoundRows => self.state.memory.found_rows.to_string(),
-                Function::RowCount => self.state.memory.row_count.to_string(),
-                Function::ConnectionId => (self.shared.number() as u32).to_string(),
+            let value = match (place.function, runs) {
+                (Function::ConnectionId, _) => (self.shared.number() as u32).to_string(),
+                (Function::FoundRows, Runs::Now) => self.state.memory.found_rows.to_string(),
+                (Function::RowCount, Runs::Now) => self.state.memory.row_count.to_string(),
+                (Function::FoundRows | Function::RowCount, Runs::Later) => continue,
             };
             out.extend_from_slice(text.get(copied..place.range.start)?);
             // In parentheses, so that a sign does not meet an operator.
@@ -119,7 +129,7 @@ impl Client {
     }
 
     /// Why a text is not carried out at all, if so.
-    fn refusal_of(&mut self, verdict: Verdict) -> Option<ErrorReply> {
+    pub(super) fn refusal_of(&mut self, verdict: Verdict) -> Option<ErrorReply> {
         let effects = verdict.effects;
         if effects.intersects(Effects::LOCAL_INFILE) {
             let wanted = self.capabilities.contains(mysql::Capabilities::LOCAL_FILES);

@@ -19,6 +19,7 @@ use sql::mysql::Effects;
 use super::{
     Client, Held,
     prepare::{Begins, Brought, Needs, adopt},
+    query::Runs,
     state::Open,
     work::Preparing,
 };
@@ -41,8 +42,16 @@ impl Client {
             self.deny(&ErrorReply::too_many_statements(message));
             return Ok(());
         }
-        let text = self.command_body(header.total()).to_vec();
+        let mut text = self.command_body(header.total()).to_vec();
         let verdict = sql::mysql::inspect(&text, self.state.reading());
+        if let Some(reply) = self.refusal_of(verdict) {
+            self.drop_command(header);
+            self.deny(&reply);
+            return Ok(());
+        }
+        let rewritten = self.rewritten(&text, verdict, Runs::Later);
+        let is_rewritten = rewritten.is_some();
+        text = rewritten.unwrap_or(text);
         let statement = self.route.shared.intern(&text, &self.state.settings, verdict);
         // With state of its own on a connection, a temporary table above all, a text may mean something else.
         let known = statement.description(self.route.shared.schema_age()).filter(|_| self.state.pin().is_none());
@@ -58,7 +67,13 @@ impl Client {
             self.drop_command(header);
             return Ok(());
         }
-        self.work.up.forward(header.total());
+        if is_rewritten {
+            let mut packet = Vec::new();
+            write::command(&mut packet, Command::StmtPrepare, &text);
+            self.replace_command(header, &packet);
+        } else {
+            self.work.up.forward(header.total());
+        }
         if let Some(lease) = held {
             lease.echo = Echo::Prepared;
         }
