@@ -191,6 +191,11 @@ impl ErrorReply {
         Self::new(1210, *b"HY000", format!("Incorrect arguments to {to}"))
     }
 
+    /// 1227: the user lacks a privilege.
+    pub fn missing_privilege(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(1227, *b"42000", message)
+    }
+
     /// 1235: not supported here.
     pub fn not_supported(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(1235, *b"42000", message)

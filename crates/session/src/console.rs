@@ -18,7 +18,8 @@ pub struct Operator {
     pub role: ConsoleRole,
 }
 
-/// What the console answers.
+/// What the console answers. Errors and notices are PostgreSQL's; MySQL's clients are told the same in the words of their
+/// protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Rows.
@@ -34,10 +35,39 @@ pub enum Answer {
 /// A table of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows {
-    /// Names and type object ids.
-    pub columns: Vec<(&'static str, u32)>,
+    /// Names, and what the values are.
+    pub columns: Vec<(&'static str, Kind)>,
     /// Values; `None` is NULL.
     pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// What the values of a column are, by PostgreSQL's types. All are sent as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text in UTF-8.
+    Text,
+    /// Integers of 32 bits.
+    Int4,
+    /// Integers of 64 bits.
+    Int8,
+    /// Integers that PgBouncer shows as `numeric`: sums. Ours fit into 64 bits.
+    Numeric,
+    /// Floating-point numbers of 64 bits.
+    Float8,
+}
+
+impl Kind {
+    /// The type's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Int4 => "int4",
+            Self::Int8 => "int8",
+            Self::Numeric => "numeric",
+            Self::Float8 => "float8",
+        }
+    }
 }
 
 /// Answers statements. Implemented by crate `control`, which sees and steers everything; the session only carries it.

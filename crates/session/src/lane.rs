@@ -193,6 +193,17 @@ pub enum Flavour {
     FoundRows,
 }
 
+impl Flavour {
+    /// As tables and metrics write it; `None` where there is nothing to tell.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::FoundRows => Some("found_rows"),
+        }
+    }
+}
+
 /// The names of a route, on both sides.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {

@@ -9,6 +9,7 @@
 //! `control` looks at the [`Engine`] and answers for the [`Console`](console::Console).
 
 mod accept;
+mod approach;
 mod cancel;
 pub mod console;
 mod dialling;
@@ -30,6 +31,7 @@ mod vigil;
 
 pub use self::mysql::MyConnector;
 pub use accept::Listener;
+pub use approach::{Approach, Encryption};
 pub use dialling::{Announce, Dialling};
 pub use engine::{Engine, LOBBY_MAX, LaneError, ROUTES_MAX, ServerPool};
 pub use lane::{Flavour, Lane, Meters, Prepared};

@@ -23,6 +23,8 @@ pub struct ServerMeters {
     pub connect: Histogram,
     /// Connects that failed.
     pub connect_failures: Counter,
+    /// Connections moved from one route to another by a new login, which took this long.
+    pub rekey: Histogram,
     /// Connections closed, by reason.
     closed: Mutex<HashMap<CloseReason, u64>>,
 }
@@ -34,6 +36,7 @@ impl ServerMeters {
             routes: Mutex::default(),
             connect: Histogram::new(),
             connect_failures: Counter::new(),
+            rekey: Histogram::new(),
             closed: Mutex::default(),
         }
     }
@@ -86,6 +89,23 @@ impl Observer for Watch {
         let (user, database) = self.0.names(route);
         self.0.connect_failures.inc();
         tracing::warn!(server = %self.0.server, %user, %database, ?failure, %error, "server connection not opened");
+    }
+
+    fn on_move(&self, from: RouteId, to: RouteId, conn: ConnId, took: Duration) {
+        let ((from_user, from_database), (user, database)) = (self.0.names(from), self.0.names(to));
+        self.0.rekey.record(took);
+        tracing::info!(
+            server = %self.0.server, %user, %database, conn = conn.index(), %from_user, %from_database, ?took,
+            "server connection moved"
+        );
+    }
+
+    fn on_move_failed(&self, from: RouteId, to: RouteId, failure: ConnectFailure, error: &dyn Error) {
+        let ((from_user, from_database), (user, database)) = (self.0.names(from), self.0.names(to));
+        tracing::warn!(
+            server = %self.0.server, %user, %database, %from_user, %from_database, ?failure, %error,
+            "server connection not moved; it is closed"
+        );
     }
 
     fn on_close(&self, route: RouteId, conn: ConnId, reason: CloseReason, age: Duration, uses: u64) {

@@ -17,6 +17,7 @@ use slab::Slab;
 use subtle::ConstantTimeEq;
 
 use crate::{
+    approach::Approach,
     cancel::{CancelTarget, Underway},
     pin::Pin,
     stream::Peer,
@@ -135,11 +136,15 @@ pub struct ClientEntry {
     pub database: Arc<str>,
     /// Where it came from.
     pub peer: Peer,
+    /// How it came.
+    pub approach: Approach,
     /// When it came.
     pub since: Instant,
     /// The address it is counted for.
     counted_ip: Option<IpAddr>,
     phase: AtomicU8,
+    /// When its present work or silence began, in microseconds after `since`.
+    changed_us: AtomicU64,
     /// Process number of the server connection it holds; 0 for none.
     server: AtomicU32,
     /// Why it keeps that beyond its transaction; 0 for no reason.
@@ -157,10 +162,10 @@ impl ClientEntry {
         number: u64,
         process: u32,
         key: [u8; KEY_LEN],
-        user: Arc<str>,
-        database: Arc<str>,
+        (user, database): (Arc<str>, Arc<str>),
         peer: Peer,
         counted_ip: Option<IpAddr>,
+        approach: Approach,
     ) -> Self {
         Self {
             number,
@@ -170,8 +175,10 @@ impl ClientEntry {
             database,
             peer,
             counted_ip,
+            approach,
             since: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
+            changed_us: AtomicU64::new(0),
             server: AtomicU32::new(0),
             pin: AtomicU8::new(0),
             alarm: AtomicU8::new(0),
@@ -192,6 +199,13 @@ impl ClientEntry {
     #[must_use]
     pub fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.phase.load(Relaxed)).min(Phase::ALL.len() - 1)]
+    }
+
+    /// For how long it has been at its present work, waited, or been silent. What we answer ourselves, without a server
+    /// connection, does not count as work.
+    #[must_use]
+    pub fn phase_age(&self) -> Duration {
+        self.since.elapsed().saturating_sub(Duration::from_micros(self.changed_us.load(Relaxed)))
     }
 
     /// Process number of the server connection that it holds, if any.
@@ -215,12 +229,26 @@ impl ClientEntry {
         self.raise(Alarm::Kill);
     }
 
+    /// Stops what it runs or waits for, and nothing else. Must be called inside a tokio runtime.
+    pub fn stop_query(&self) {
+        match self.cancel_target() {
+            Some(underway) => drop(tokio::spawn(underway.deliver())),
+            None => self.raise(Alarm::Cancel),
+        }
+    }
+
     pub(crate) fn process(&self) -> u32 {
         self.process
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// Notes that its present work or silence began at this instant.
+    pub(crate) fn note_change(&self, at: Instant) {
+        let us = at.saturating_duration_since(self.since).as_micros();
+        self.changed_us.store(u64::try_from(us).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Notes on which server connection it works from now on.
@@ -374,7 +402,8 @@ impl Registry {
     }
 
     /// The client with this number, of which only the lower 32 bits are looked at, as MySQL clients know it.
-    pub(crate) fn find_number(&self, number: u64) -> Option<Arc<ClientEntry>> {
+    #[must_use]
+    pub fn find_number(&self, number: u64) -> Option<Arc<ClientEntry>> {
         self.entries().into_iter().find(|entry| entry.number as u32 == number as u32)
     }
 
@@ -469,10 +498,16 @@ impl Admission {
     }
 
     /// Makes the client visible and reachable, with a cancel key of its own.
-    pub(crate) fn enter(mut self, user: Arc<str>, database: Arc<str>, key: [u8; KEY_LEN]) -> Presence {
+    pub(crate) fn enter(
+        mut self,
+        user: Arc<str>,
+        database: Arc<str>,
+        key: [u8; KEY_LEN],
+        approach: Approach,
+    ) -> Presence {
         let Seat { place, number, ip, .. } = self.seat.take().expect("only this, which consumes, takes the seat");
         let process = u32::try_from(place + 1).unwrap_or(u32::MAX);
-        let entry = Arc::new(ClientEntry::new(number, process, key, user, database, self.peer, ip));
+        let entry = Arc::new(ClientEntry::new(number, process, key, (user, database), self.peer, ip, approach));
         if let Some(place) = self.registry.lock().entries.get_mut(place) {
             *place = Some(entry.clone());
         }
@@ -493,10 +528,10 @@ impl Presence {
             old.number,
             old.process,
             old.key,
-            user.clone(),
-            database.clone(),
+            (user.clone(), database.clone()),
             old.peer,
             old.counted_ip,
+            old.approach,
         ));
         let mut inner = self.registry.lock();
         inner.count_names(&user, user_limit, &database, database_limit)?;
@@ -553,6 +588,8 @@ fn uncount<K: Hash + Eq + ?Sized>(counts: &mut HashMap<impl std::borrow::Borrow<
 mod tests {
     use super::*;
 
+    const PLAIN: Approach = Approach { protocol: route::Protocol::Postgres, encryption: None };
+
     fn registry(total: usize, per_user: Option<usize>) -> Arc<Registry> {
         Arc::new(Registry::new(ClientLimits { total, per_user, per_database: None, per_address: Some(2) }))
     }
@@ -586,7 +623,7 @@ mod tests {
     fn only_the_right_key_finds_a_client() {
         let registry = registry(9, None);
         let admission = registry.admit(Peer::Unix, Party::Client).unwrap();
-        let presence = named(admission).enter("u".into(), "d".into(), [7; KEY_LEN]);
+        let presence = named(admission).enter("u".into(), "d".into(), [7; KEY_LEN], PLAIN);
         let entry = presence.entry().clone();
         assert!(registry.find(entry.process(), &[7; 4]).is_some());
         assert!(registry.find(entry.process(), &[7; KEY_LEN]).is_some());
@@ -603,7 +640,7 @@ mod tests {
     fn what_is_due_is_raised_once() {
         let registry = registry(9, None);
         let admission = registry.admit(Peer::Unix, Party::Client).unwrap();
-        let presence = named(admission).enter("u".into(), "d".into(), [7; KEY_LEN]);
+        let presence = named(admission).enter("u".into(), "d".into(), [7; KEY_LEN], PLAIN);
         let entry = presence.entry();
         registry.set_due(entry, Some((registry.epoch, Alarm::QueryTimeout)));
         registry.raise_due();

@@ -67,6 +67,7 @@ impl Vigil {
     /// A lease, and with it a unit of work, begins.
     pub(crate) fn leased(&mut self, now: Instant) {
         (self.leased_at, self.asked_at) = (now, now);
+        self.shared.note_change(now);
     }
 
     /// From the start of the lease to the end of its last unit of work.
@@ -79,6 +80,7 @@ impl Vigil {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.asked_at);
         self.asked_at = now;
+        self.shared.note_change(now);
         took
     }
 
@@ -142,11 +144,17 @@ impl Vigil {
         if phase == self.phase {
             return;
         }
-        if phase == Phase::Active && self.phase == Phase::Holding {
-            self.asked_at = Instant::now();
-            if self.silence == Silence::Outside {
-                self.leased_at = self.asked_at;
+        match (self.phase, phase) {
+            (Phase::Holding, Phase::Active) => {
+                self.asked_at = Instant::now();
+                if self.silence == Silence::Outside {
+                    self.leased_at = self.asked_at;
+                }
+                self.shared.note_change(self.asked_at);
             }
+            (_, Phase::Waiting) => self.shared.note_change(Instant::now()),
+            // The clock was read when the last unit of work ended.
+            _ => {}
         }
         self.phase = phase;
         self.shared.set_phase(phase);

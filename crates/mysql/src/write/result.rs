@@ -27,15 +27,21 @@ pub enum Kind {
     Text,
     /// Integers of at most 64 bits, with a sign.
     Integer,
+    /// Floating-point numbers of 64 bits, with as many decimals as they have.
+    Real,
 }
 
 impl Column<'_> {
     fn definition(&self) -> ColumnDefinition<'_> {
+        const DOUBLE: u8 = 0x05;
         const LONGLONG: u8 = 0x08;
         const VAR_STRING: u8 = 0xfd;
-        let (column_type, charset, length) = match self.kind {
-            Kind::Text => (VAR_STRING, UTF8MB4, 4 * 1024),
-            Kind::Integer => (LONGLONG, BINARY, 20),
+        /// `DECIMAL_NOT_SPECIFIED` (MySQL, `include/field_types.h`).
+        const NOT_FIXED: u8 = 31;
+        let (column_type, charset, length, decimals) = match self.kind {
+            Kind::Text => (VAR_STRING, UTF8MB4, 4 * 1024, 0),
+            Kind::Integer => (LONGLONG, BINARY, 20, 0),
+            Kind::Real => (DOUBLE, BINARY, 22, NOT_FIXED),
         };
         ColumnDefinition {
             catalog: b"def",
@@ -49,7 +55,7 @@ impl Column<'_> {
             length,
             column_type,
             flags: 0,
-            decimals: 0,
+            decimals,
             default: DefaultValue::Unsaid,
         }
     }

@@ -123,8 +123,9 @@ pub(crate) async fn receive(engine: Arc<Engine>, mut stream: Stream, place: Owne
             // A task of its own: what logging in needed is given back now, not when the client leaves.
             tokio::spawn(Client::new(stream, engine, newcomer).serve());
         }
-        Ok(Session::Console { admission: _admission, operator, capabilities }) => {
-            Box::pin(operator::serve(&engine, stream, operator, capabilities)).await;
+        Ok(Session::Console { admission, operator, capabilities }) => {
+            let id = admission.number() as u32;
+            Box::pin(operator::serve(&engine, stream, &operator, capabilities, id)).await;
         }
         Err(_) => {}
     }

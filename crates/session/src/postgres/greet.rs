@@ -12,11 +12,12 @@ use pg::{
     write,
 };
 use pool::Checkout;
-use route::Timeouts;
+use route::{Protocol, Timeouts};
 use tls::{Acceptor, HandshakeError, TlsStream};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use crate::{
+    approach::Approach,
     console::{self, Operator},
     driver::AnyLink,
     engine::{Engine, LaneError},
@@ -179,7 +180,8 @@ async fn greet(engine: &Arc<Engine>, guest: &mut Guest, place: OwnedSemaphorePer
     let settings = Settings::from_startup(&startup.settings);
     guest.greet(&lane, &settings).await?;
     let key: [u8; LONG_KEY_LEN] = random();
-    let presence = admission.enter(user, database, key);
+    let approach = Approach::new(Protocol::Postgres, &guest.stream);
+    let presence = admission.enter(user, database, key, approach);
     let entry = presence.entry();
     let given = if startup.takes_long_key() { &key[..] } else { &key[..4] };
     write::backend_key_data(&mut guest.out, entry.process(), given);

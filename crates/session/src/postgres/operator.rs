@@ -9,7 +9,7 @@ use pg::{
 };
 
 use crate::{
-    console::{Answer, Operator},
+    console::{Answer, Kind, Operator},
     engine::Engine,
     secrets::random,
     stream::Stream,
@@ -124,12 +124,23 @@ fn write_answer(answer: &Answer, out: &mut Vec<u8>) {
         Answer::Failed(reply) => reply.write(out),
         Answer::Table(table) => {
             let columns: Vec<_> =
-                table.columns.iter().map(|&(name, type_oid)| write::Column { name, type_oid }).collect();
+                table.columns.iter().map(|&(name, kind)| write::Column { name, type_oid: oid(kind) }).collect();
             write::row_description(out, &columns);
             for row in &table.rows {
                 write::data_row(out, row.iter().map(Option::as_deref));
             }
             write::command_complete(out, "SHOW");
         }
+    }
+}
+
+/// The type's object id (PostgreSQL, `src/include/catalog/pg_type.dat`).
+const fn oid(kind: Kind) -> u32 {
+    match kind {
+        Kind::Text => 25,
+        Kind::Int4 => 23,
+        Kind::Int8 => 20,
+        Kind::Numeric => 1700,
+        Kind::Float8 => 701,
     }
 }

@@ -31,7 +31,7 @@ use pool::Lease;
 use route::PoolMode;
 
 use self::{command::Next, intake::Intake, work::Work};
-pub(crate) use self::{lease::login_refused, state::State};
+pub(crate) use self::{diagnostics::Diagnostics, lease::login_refused, state::State};
 use crate::{
     engine::Engine,
     lane::Link,
