@@ -8,12 +8,12 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use pg::ErrorReply;
 use session::{
-    ConsoleRole, Engine,
-    console::{Answer, Console, Operator, Rows},
+    ClientEntry, ConsoleRole, Engine,
+    console::{Answer, Console, Kind, Operator, Rows},
 };
 
 use self::command::{Command, CommandError, SETTINGS};
-use crate::{Shutdown, State, Steering, table::Kind, tables::TOPICS, view::View};
+use crate::{Shutdown, State, Steering, tables::TOPICS, view::View};
 
 /// A command that is no table.
 #[derive(Debug)]
@@ -50,7 +50,13 @@ pub(crate) const COMMANDS: &[CommandHelp] = &[
     CommandHelp {
         words: "KILL",
         operand: "client",
-        about: "Disconnects a client, by its id in SHOW CLIENTS. Its transaction is rolled back.",
+        about: "Disconnects a client, by its id in SHOW CLIENTS. Its transaction is rolled back. KILL CONNECTION does the \
+                same.",
+    },
+    CommandHelp {
+        words: "KILL QUERY",
+        operand: "client",
+        about: "Stops what a client runs or waits for. It stays connected.",
     },
     CommandHelp { words: "SHUTDOWN", operand: "", about: "Ends the program at once." },
     CommandHelp {
@@ -102,7 +108,8 @@ impl Control {
             Command::Pause(scope) => self.pause(&scope).await,
             Command::Resume(scope) => self.resume(&scope),
             Command::Reconnect(scope) => self.reconnect(&scope),
-            Command::Kill(number) => self.kill(number),
+            Command::Kill(number) => self.on_client(number, ClientEntry::kill),
+            Command::KillQuery(number) => self.on_client(number, ClientEntry::stop_query),
             Command::Shutdown(how) => self.shutdown(how),
         }
     }
@@ -155,7 +162,7 @@ fn explained(error: &CommandError) -> ErrorReply {
 
 fn setting(place: usize) -> Answer {
     let (name, value) = SETTINGS[place];
-    Answer::Table(Rows { columns: vec![(name, Kind::Text.oid())], rows: vec![vec![Some(value.into())]] })
+    Answer::Table(Rows { columns: vec![(name, Kind::Text)], rows: vec![vec![Some(value.into())]] })
 }
 
 /// All commands, as PgBouncer lists its own: in the detail of a notice.

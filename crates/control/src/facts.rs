@@ -32,6 +32,7 @@ pub(crate) struct ServerFacts {
 #[derive(Debug)]
 pub(crate) struct RouteFacts {
     pub(crate) lane: Arc<Lane>,
+    pub(crate) protocol: route::Protocol,
     pub(crate) view: RouteView,
     /// Connections out for a test; they count as in use in `view`.
     pub(crate) testing: u32,
@@ -59,6 +60,8 @@ pub(crate) struct ClientFacts {
     pub(crate) server_process: Option<u32>,
     /// How long it has been connected.
     pub(crate) age: Duration,
+    /// How long it has been in its phase, as far as server connections go.
+    pub(crate) phase_age: Duration,
     pub(crate) now: SystemTime,
 }
 
@@ -118,6 +121,7 @@ impl Facts {
             let Some(lane) = lanes.remove(&id) else { continue };
             self.routes.push(RouteFacts {
                 lane,
+                protocol: server.protocol,
                 testing: testing.get(&id).copied().unwrap_or_default(),
                 effective_budget: totals.effective_budget,
                 oldest_wait: view.oldest_waiter.map_or(Duration::ZERO, |since| at.since(since)),
@@ -129,9 +133,9 @@ impl Facts {
 }
 
 impl RouteFacts {
-    /// Server, database and user: what routes are ordered by.
-    pub(crate) fn names(&self) -> [&str; 3] {
-        [&self.lane.server, &self.lane.database, &self.lane.user]
+    /// Server, database, user and flavour: what routes are told apart and ordered by.
+    pub(crate) fn names(&self) -> [&str; 4] {
+        [&self.lane.server, &self.lane.database, &self.lane.user, self.lane.flavour.name().unwrap_or_default()]
     }
 
     /// Connected clients. The gauge may dip below zero for an instant when a client changes threads.
@@ -157,6 +161,7 @@ impl ClientFacts {
             phase: entry.phase(),
             server_process: entry.server_process(),
             age: instant.saturating_duration_since(entry.since),
+            phase_age: entry.phase_age(),
             entry,
             now,
         };

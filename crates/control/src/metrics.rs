@@ -95,10 +95,13 @@ fn by_route(routes: &[RouteFacts], shown_max: usize) -> Vec<Group<'_, RouteFacts
     let mut shown = Vec::new();
     let mut others: BTreeMap<&str, Vec<&RouteFacts>> = BTreeMap::new();
     for route in routes {
-        let [server, database, user] = route.names();
+        let [server, database, user, flavour] = route.names();
         // A user of that very name must not make two samples with the same labels.
         if shown.len() < shown_max && [database, user] != [OTHER; 2] {
-            let labels = vec![("server", server), ("database", database), ("user", user)];
+            let mut labels = vec![("server", server), ("database", database), ("user", user)];
+            if !flavour.is_empty() {
+                labels.push(("flavour", flavour));
+            }
             shown.push(Group { labels, members: vec![route] });
         } else {
             others.entry(server).or_default().push(route);

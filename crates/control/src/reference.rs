@@ -18,12 +18,20 @@ or of `admin.stats_users`, who may `SHOW`:
 
 ```
 psql -h 127.0.0.1 -p 6432 -U admin evenkeel -c 'show routes'
+mysql -h 127.0.0.1 -P 6033 -u admin -p evenkeel -e 'show routes'
 ```
 
-One statement at a time, by the simple query protocol; comments and a semicolon at the end are allowed, words are alike in
-any case, names are not. A name with blanks or signs stands in double quotes. Tables have PgBouncer's columns first, under
-its names and types and in its order, then ours; an empty value is NULL. The settings that drivers ask for or set when
-they log in (`client_encoding`, `datestyle`, `timezone` and so on) are answered.
+Both show and steer everything, whatever the servers behind speak. One statement at a time, as a text: with PostgreSQL's
+protocol by simple queries, with MySQL's not prepared. Comments and a semicolon at the end are allowed, words are alike in
+any case, names are not. A name with blanks or signs stands in double quotes or in backticks. Tables have PgBouncer's columns
+first, under its names and types and in its order, then ours; an empty value is NULL. What drivers ask for or set when they
+log in is answered: settings such as `client_encoding`, `datestyle` and `timezone`, with MySQL's protocol also `SET NAMES`,
+system variables, `SELECT DATABASE()`, `SHOW VARIABLES`, `SHOW WARNINGS`, transactions and the like.
+
+Errors have SQLSTATEs or MySQL's numbers: an unknown command `42601` or 1064, a command that only users of `admin.users` may
+give `42501` or 1227, so too a login of somebody who is neither; a client that is not there `42704` or 1094, a database
+`3D000` or 1049; anything else over MySQL 1105. Where PostgreSQL's clients see a notice with details, MySQL's see its lines as
+rows.
 
 This page is written from the source of the tables (`crates/control/src/tables`): do not edit it.
 ";
@@ -78,7 +86,13 @@ pub fn metrics_page() -> String {
     );
     section(&mut page, "The program", "", PROCESS);
     section(&mut page, "Servers", "Label: `server`.\n\n", SERVERS);
-    section(&mut page, "Routes", "Labels: `server`, `database`, `user`, as clients name them.\n\n", ROUTES);
+    section(
+        &mut page,
+        "Routes",
+        "Labels: `server`, `database`, `user`, as clients name them. A route for MySQL clients with `CLIENT_FOUND_ROWS` has the \
+         label\n`flavour=\"found_rows\"` as well.\n\n",
+        ROUTES,
+    );
     page
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Number, Value};
-use session::console::Rows;
+use session::console::{Kind, Rows};
 
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,40 +12,6 @@ pub(crate) enum Cell {
     Text(String),
     Whole(i64),
     Real(f64),
-}
-
-/// The type of a column, as PostgreSQL clients are told it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    Int4,
-    Int8,
-    Numeric,
-    Float8,
-}
-
-impl Kind {
-    /// The type's object id (PostgreSQL, `src/include/catalog/pg_type.dat`).
-    pub(crate) const fn oid(self) -> u32 {
-        match self {
-            Self::Text => 25,
-            Self::Int4 => 23,
-            Self::Int8 => 20,
-            Self::Numeric => 1700,
-            Self::Float8 => 701,
-        }
-    }
-
-    /// The type's name.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Int4 => "int4",
-            Self::Int8 => "int8",
-            Self::Numeric => "numeric",
-            Self::Float8 => "float8",
-        }
-    }
 }
 
 /// How one value is read from a fact.
@@ -110,7 +76,7 @@ impl Table {
             Cell::Real(n) => Some(n.to_string()),
         };
         Rows {
-            columns: self.headings.iter().map(|heading| (heading.name, heading.kind.oid())).collect(),
+            columns: self.headings.iter().map(|heading| (heading.name, heading.kind)).collect(),
             rows: self.rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect(),
         }
     }
@@ -220,7 +186,7 @@ mod tests {
     fn a_table_is_written_as_rows_and_as_objects() {
         let table = Table::of(COLUMNS, &[("a", None, 0.5), ("b", Some(7), f64::NAN)]);
         let rows = table.clone().into_rows();
-        assert_eq!(rows.columns, [("name", 25), ("cap", 23), ("share", 701)]);
+        assert_eq!(rows.columns, [("name", Kind::Text), ("cap", Kind::Int4), ("share", Kind::Float8)]);
         assert_eq!(rows.rows[0], [Some("a".into()), None, Some("0.5".into())]);
         let objects = table.into_objects().into_iter().map(Value::Object).collect::<Vec<_>>();
         let expected = [r#"{"name":"a","cap":null,"share":0.5}"#, r#"{"name":"b","cap":7,"share":null}"#];

@@ -53,6 +53,12 @@ pub(crate) const TOPICS: &[Topic] = &[
         build: |view| Table::of(connections::CLIENTS, &ClientFacts::all(&view.engine)),
     },
     Topic {
+        name: "PROCESSLIST",
+        about: "The same clients in MySQL's words. SHOW FULL PROCESSLIST shows it, too.",
+        headings: || headings(connections::PROCESSLIST),
+        build: |view| Table::of(connections::PROCESSLIST, &ClientFacts::all(&view.engine)),
+    },
+    Topic {
         name: "SERVERS",
         about: "One row per server connection.",
         headings: || headings(connections::SERVERS),

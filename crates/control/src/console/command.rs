@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Reconnect(Scope),
     /// A client, by its number.
     Kill(u64),
+    /// What a client runs or waits for.
+    KillQuery(u64),
     Shutdown(Shutdown),
 }
 
@@ -85,7 +87,9 @@ impl Command {
         match (upper.as_slice(), tokens.as_slice()) {
             ([], _) => Ok(Self::Nothing),
             (["SHOW", "HELP"], _) => Ok(Self::Help),
-            (["SHOW", topic], _) => Self::show(topic).ok_or_else(|| unknown(text, &upper)),
+            (["SHOW", "FULL", topic @ "PROCESSLIST"] | ["SHOW", topic], _) => {
+                Self::show(topic).ok_or_else(|| unknown(text, &upper))
+            }
             (["SET", ..], [_, rest @ ..]) => set(rest),
             (["RELOAD"], _) => Ok(Self::Reload),
             (["PAUSE"], _) => Ok(Self::Pause(Scope::All)),
@@ -94,7 +98,8 @@ impl Command {
             (["RESUME", _], [_, Token::Word(name)]) => Ok(Self::Resume(Scope::Database(name.clone()))),
             (["RECONNECT"], _) => Ok(Self::Reconnect(Scope::All)),
             (["RECONNECT", _], [_, Token::Word(name)]) => Ok(Self::Reconnect(Scope::Database(name.clone()))),
-            (["KILL" | "KILL_CLIENT", number], _) => number.parse().map(Self::Kill).map_err(|_| CommandError::NoNumber),
+            (["KILL", "QUERY", number], _) => client(number).map(Self::KillQuery),
+            (["KILL", "CONNECTION", number] | ["KILL" | "KILL_CLIENT", number], _) => client(number).map(Self::Kill),
             (["KILL" | "KILL_CLIENT"], _) => Err(CommandError::NoNumber),
             (["SHUTDOWN"], _) => Ok(Self::Shutdown(Shutdown::Now)),
             (["SHUTDOWN", "WAIT_FOR_CLIENTS"], _) => Ok(Self::Shutdown(Shutdown::WhenIdle)),
@@ -111,6 +116,7 @@ impl Command {
             | Self::Resume(_)
             | Self::Reconnect(_)
             | Self::Kill(_)
+            | Self::KillQuery(_)
             | Self::Shutdown(_) => false,
         }
     }
@@ -119,6 +125,10 @@ impl Command {
         let table = TOPICS.iter().position(|known| known.name == topic).map(Self::Show);
         table.or_else(|| setting(topic).map(Self::ShowSetting))
     }
+}
+
+fn client(number: &str) -> Result<u64, CommandError> {
+    number.parse().map_err(|_| CommandError::NoNumber)
 }
 
 fn setting(name: &str) -> Option<usize> {
@@ -188,6 +198,10 @@ mod tests {
             ("RESUME", Command::Resume(Scope::All)),
             ("RECONNECT shop-1", Command::Reconnect(database("shop-1"))),
             ("RECONNECT", Command::Reconnect(Scope::All)),
+            ("RECONNECT `shop`", Command::Reconnect(database("shop"))),
+            ("show full processlist", show("PROCESSLIST")),
+            ("kill connection 7", Command::Kill(7)),
+            ("KILL QUERY 7;", Command::KillQuery(7)),
             ("KILL 18446744073709551615", Command::Kill(u64::MAX)),
             ("kill_client 7", Command::Kill(7)),
             ("SHUTDOWN", Command::Shutdown(Shutdown::Now)),
@@ -215,6 +229,9 @@ mod tests {
             ("KILL shop", CommandError::NoNumber),
             ("KILL -1", CommandError::NoNumber),
             ("KILL", CommandError::NoNumber),
+            ("KILL QUERY", CommandError::NoNumber),
+            ("KILL QUERY x", CommandError::NoNumber),
+            ("SHOW FULL POOLS", unknown("SHOW FULL POOLS", Some("SHOW POOLS"))),
             ("SET work_mem = 1", CommandError::Unsettable { name: "work_mem".into() }),
             ("SET", CommandError::Unsettable { name: String::new() }),
             ("PAUSE \"shop", CommandError::Words(WordsError::Quote)),
@@ -230,7 +247,8 @@ mod tests {
     #[test]
     fn only_shows_are_for_viewers() {
         for command in COMMANDS {
-            let example = command.words.replace("KILL", "KILL 1");
+            let example =
+                if command.words.starts_with("KILL") { format!("{} 1", command.words) } else { command.words.into() };
             let looks = Command::parse(&example).unwrap().only_looks();
             assert_eq!(looks, command.words.starts_with("SHOW"), "{example}");
         }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pg::ErrorReply;
-use session::{ServerPool, console::Answer};
+use session::{ClientEntry, ServerPool, console::Answer};
 use tokio::time::{Instant, sleep};
 
 use super::command::Scope;
@@ -99,12 +99,13 @@ impl Control {
         }
     }
 
-    /// Disconnects a client.
-    pub(super) fn kill(&self, number: u64) -> Answer {
-        let client = self.view.engine.registry().entries().into_iter().find(|entry| entry.number() == number);
-        match client {
+    /// Does something to the client with this number, whole or as MySQL clients know it.
+    pub(super) fn on_client(&self, number: u64, deed: fn(&ClientEntry)) -> Answer {
+        let registry = self.view.engine.registry();
+        let whole = registry.entries().into_iter().find(|entry| entry.number() == number);
+        match whole.or_else(|| registry.find_number(number)) {
             Some(client) => {
-                client.kill();
+                deed(&client);
                 Answer::Done("KILL")
             }
             None => {

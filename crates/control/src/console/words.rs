@@ -3,7 +3,7 @@
 /// One word or sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// A word, a number, or a name in double quotes without these.
+    /// A word, a number, or a name in double quotes or in MySQL's backticks without these.
     Word(String),
     /// A text in single quotes, without these.
     Text(String),
@@ -44,9 +44,9 @@ pub(crate) fn words(text: &str) -> Result<Vec<Token>, WordsError> {
             rest.split_once('\n').map_or("", |(_, after)| after)
         } else if rest.starts_with("/*") {
             after_comment(rest)?
-        } else if matches!(first, '"' | '\'') {
+        } else if matches!(first, '"' | '`' | '\'') {
             let (inside, after) = quoted(rest, first)?;
-            tokens.push(if first == '"' { Token::Word(inside) } else { Token::Text(inside) });
+            tokens.push(if first == '\'' { Token::Text(inside) } else { Token::Word(inside) });
             after
         } else if matches!(first, ';' | '=' | ',') {
             tokens.push(if first == ';' { Token::Semicolon } else { Token::Sign(first) });
@@ -64,7 +64,7 @@ pub(crate) fn words(text: &str) -> Result<Vec<Token>, WordsError> {
 fn word_len(text: &str) -> usize {
     let ends = |(at, c): &(usize, char)| {
         c.is_whitespace()
-            || matches!(c, ';' | '=' | ',' | '"' | '\'')
+            || matches!(c, ';' | '=' | ',' | '"' | '`' | '\'')
             || text[*at..].starts_with("--")
             || text[*at..].starts_with("/*")
     };

@@ -6,7 +6,7 @@ use super::{Family, ProcessFacts, Values};
 use crate::{
     State,
     facts::{FAULTS, RouteFacts, ServerFacts},
-    tables::connections::reason_name,
+    tables::{connections::reason_name, routes::protocol_name},
 };
 
 /// The program. No labels.
@@ -58,6 +58,11 @@ pub(crate) const PROCESS: &[Family<ProcessFacts>] = &[
 
 /// Servers. Label: `server`.
 pub(crate) const SERVERS: &[Family<ServerFacts>] = &[
+    Family {
+        name: "evenkeel_server_info",
+        about: "1, with what the server speaks as label: postgres or mysql. Join it by server to what else is known of it.",
+        values: Values::Gauges("protocol", |s| vec![(protocol_name(s.server.protocol), 1.0)]),
+    },
     Family {
         name: "evenkeel_server_budget",
         about: "The most connections to the server, by configuration.",
@@ -124,8 +129,23 @@ pub(crate) const SERVERS: &[Family<ServerFacts>] = &[
     },
     Family {
         name: "evenkeel_server_moves_total",
-        about: "Slots that moved from one route to another. Each costs a reconnect.",
+        about: "Slots that moved from one route to another. Each costs a reconnect, unless it is a rekey.",
         values: Values::Counter(|s| s.totals.moves),
+    },
+    Family {
+        name: "evenkeel_server_rekeys_total",
+        about: "Slots that moved by a new login on the live connection (MySQL's COM_CHANGE_USER): each saved a reconnect.",
+        values: Values::Counter(|s| s.totals.rekeys),
+    },
+    Family {
+        name: "evenkeel_server_rekey_failures_total",
+        about: "New logins on live connections that failed: each cost a connection.",
+        values: Values::Counter(|s| s.totals.rekey_failures),
+    },
+    Family {
+        name: "evenkeel_server_rekey_seconds",
+        about: "Time that new logins on live connections took, where they succeeded.",
+        values: Values::Histogram(|s| &s.meters.rekey),
     },
     Family {
         name: "evenkeel_server_faults_total",
@@ -136,7 +156,7 @@ pub(crate) const SERVERS: &[Family<ServerFacts>] = &[
     },
 ];
 
-/// Routes. Labels: `server`, `database`, `user`.
+/// Routes. Labels: `server`, `database`, `user`, and `flavour` where there is one.
 pub(crate) const ROUTES: &[Family<RouteFacts>] = &[
     Family {
         name: "evenkeel_route_clients",

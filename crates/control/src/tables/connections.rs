@@ -10,6 +10,7 @@ use crate::{
     clock::utc_ago,
     facts::{ClientFacts, ConnectionFacts},
     table::{Cell, Column, micros},
+    tables::routes::protocol_name,
 };
 
 /// PgBouncer's columns in its order (1.26.1, `src/admin.c`, `admin_show_clients`), then ours.
@@ -33,16 +34,22 @@ pub(crate) const CLIENTS: &[Column<ClientFacts>] = &[
     Column::text("local_addr", "Always empty.", |_| Cell::Null),
     Column::int4("local_port", "Always empty.", |_| Cell::Null),
     Column::text("connect_time", "When it connected.", |c| utc_ago(c.now, c.age).into()),
-    Column::text("request_time", "Always empty: the clock is not read for it.", |_| Cell::Null),
-    Column::int4("wait", "Always 0: see oldest_wait_us in SHOW ROUTES.", |_| Cell::Whole(0)),
-    Column::int4("wait_us", "Always 0.", |_| Cell::Whole(0)),
+    Column::text("request_time", "When its present work began, or its silence.", |c| {
+        utc_ago(c.now, c.phase_age).into()
+    }),
+    Column::int4("wait", "How long it has waited for a server connection: whole seconds.", |c| {
+        waited(c).as_secs().into()
+    }),
+    Column::int4("wait_us", "The microseconds beyond those.", |c| waited(c).subsec_micros().into()),
     Column::int4("close_needed", "Always 0.", |_| Cell::Whole(0)),
     Column::text("ptr", "Its number again, as PgBouncer's tools want it.", |c| format!("c{}", c.entry.number()).into()),
     Column::text("link", "Process number of the server connection it has; empty: none.", |c| {
         c.server_process.map(|process| process.to_string()).into()
     }),
     Column::int4("remote_pid", "Always 0.", |_| Cell::Whole(0)),
-    Column::text("tls", "Always empty: no TLS.", |_| "".into()),
+    Column::text("tls", "Version and cipher suite, when it is encrypted.", |c| {
+        c.entry.approach.encryption.map_or_else(String::new, |encryption| encryption.to_string()).into()
+    }),
     Column::text("application_name", "Always empty: it is not kept.", |_| "".into()),
     Column::int4("prepared_statements", "Always empty: it is not counted.", |_| Cell::Null),
     Column::int8("id", "Its number, for KILL. Never used again, so it may outgrow PgBouncer's int4.", |c| {
@@ -60,7 +67,47 @@ pub(crate) const CLIENTS: &[Column<ClientFacts>] = &[
     Column::text("pin", "Why it keeps its server connection beyond its transaction; empty: it does not.", |c| {
         c.entry.pin().map(|pin| pin.to_string()).into()
     }),
+    Column::text("protocol", "What it speaks: postgres or mysql.", |c| protocol_name(c.entry.approach.protocol).into()),
+    Column::int8(
+        "phase_us",
+        "How long it has been so, in microseconds; what is answered without a server connection does not count.",
+        |c| micros(c.phase_age).into(),
+    ),
 ];
+
+/// MySQL's columns in its order (8.0, `sql/sql_show.cc`, `mysqld_list_processes`).
+pub(crate) const PROCESSLIST: &[Column<ClientFacts>] = &[
+    // MySQL clients were told no more than 32 bits of it when they logged in.
+    Column::int8("Id", "Its number, for KILL, and what CONNECTION_ID() tells a MySQL client.", |c| {
+        (c.entry.number() & u64::from(u32::MAX)).into()
+    }),
+    Column::text("User", "User.", |c| (&c.entry.user).into()),
+    Column::text("Host", "IP address and port, or localhost for a unix socket.", |c| match c.entry.peer {
+        Peer::Tcp(address) => address.to_string().into(),
+        Peer::Unix => "localhost".into(),
+    }),
+    Column::text("db", "Database, as the client names it.", |c| (&c.entry.database).into()),
+    Column::text("Command", "Sleep: it is the client's turn; Query: it is ours, or the server's.", |c| match c.phase {
+        Phase::Idle | Phase::Holding => "Sleep".into(),
+        Phase::Waiting | Phase::Active => "Query".into(),
+    }),
+    Column::int8("Time", "How long it has been so, in whole seconds, see phase_us in SHOW CLIENTS.", |c| {
+        c.phase_age.as_secs().into()
+    }),
+    Column::text("State", "What it does, or why it keeps its server connection.", |c| match (c.phase, c.entry.pin()) {
+        (Phase::Idle, _) => "".into(),
+        (Phase::Waiting, _) => "waiting for a server connection".into(),
+        (Phase::Active, _) => "executing".into(),
+        (Phase::Holding, None) => "in a transaction".into(),
+        (Phase::Holding, Some(pin)) => format!("keeps its server connection: {pin}").into(),
+    }),
+    Column::text("Info", "Always empty: texts are not kept.", |_| Cell::Null),
+];
+
+/// How long a client has waited for a server connection; nothing for one that does not wait.
+fn waited(client: &ClientFacts) -> Duration {
+    if client.phase == Phase::Waiting { client.phase_age } else { Duration::ZERO }
+}
 
 /// PgBouncer's columns in its order (1.26.1, `src/admin.c`, `admin_show_servers`), then ours.
 pub(crate) const SERVERS: &[Column<ConnectionFacts>] = &[
@@ -70,7 +117,9 @@ pub(crate) const SERVERS: &[Column<ConnectionFacts>] = &[
         c.lane.as_ref().map(|lane| &lane.database).into()
     }),
     Column::text("replication", "Always none.", |_| "none".into()),
-    Column::text("state", "new, active, idle, tested, or closing.", |c| state(c.view.activity).into()),
+    Column::text("state", "new (or moving to another route), active, idle, tested, or closing.", |c| {
+        state(c.view.activity).into()
+    }),
     Column::text("addr", "Host of the server, or unix.", |c| match &c.server.address {
         Address::Tcp { host, .. } => host.as_str().into(),
         Address::Unix { .. } => "unix".into(),
@@ -96,7 +145,7 @@ pub(crate) const SERVERS: &[Column<ConnectionFacts>] = &[
     }),
     Column::text("link", "Always empty: SHOW CLIENTS links clients to process numbers.", |_| "".into()),
     Column::int4("remote_pid", "Always empty: only the client that has it knows.", |_| Cell::Null),
-    Column::text("tls", "Always empty: no TLS.", |_| "".into()),
+    Column::text("tls", "Always empty: only the client that has it knows.", |_| "".into()),
     Column::text("application_name", "Always empty: it is the present client's.", |_| "".into()),
     Column::int4("prepared_statements", "Always empty: only the client that has it knows.", |_| Cell::Null),
     Column::int4("id", "Its slot in the server's budget.", |c| c.view.id.index().into()),
@@ -122,6 +171,10 @@ pub(crate) const SERVERS: &[Column<ConnectionFacts>] = &[
     Column::text("close_reason", "Why it is being closed.", |c| match c.view.activity {
         Activity::Closing { reason } => reason_name(reason).into(),
         Activity::Connecting | Activity::Idle { .. } | Activity::Lent { .. } | Activity::Testing => Cell::Null,
+    }),
+    Column::text("protocol", "What the server speaks: postgres or mysql.", |c| protocol_name(c.server.protocol).into()),
+    Column::text("flavour", "That of its route, see SHOW ROUTES.", |c| {
+        c.lane.as_ref().and_then(|lane| lane.flavour.name()).into()
     }),
 ];
 
@@ -152,6 +205,7 @@ pub(crate) const fn reason_name(reason: CloseReason) -> &'static str {
         CloseReason::Reconnect => "reconnect",
         CloseReason::Unusable => "unusable",
         CloseReason::Invalid => "invalid",
+        CloseReason::RekeyFailed => "rekey_failed",
         _ => "other",
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     view::View,
 };
 
-use super::routes::mode_name;
+use super::routes::{mode_name, protocol_name};
 
 /// What the routes of one entry use together.
 #[derive(Debug, Clone, Copy, Default)]
@@ -123,6 +123,7 @@ pub(crate) const DATABASES: &[Column<DatabaseFacts>] = &[
     Column::int4("disabled", "Always 0.", |_| Cell::Whole(0)),
     Column::text("server", "Its server.", |d| (&d.server.name).into()),
     Column::text("cluster", "The cluster of its server.", |d| (&d.server.cluster).into()),
+    Column::text("protocol", "What its clients speak: postgres or mysql.", |d| protocol_name(d.server.protocol).into()),
 ];
 
 /// PgBouncer's columns in its order (1.26.1, `src/admin.c`, `admin_show_users`), then ours.

@@ -1,10 +1,11 @@
 //! `SHOW POOLS` and `SHOW ROUTES`: the same routes in PgBouncer's words and in ours.
 
-use route::PoolMode;
+use route::{PoolMode, Protocol};
+use session::console::Kind;
 
 use crate::{
     facts::RouteFacts,
-    table::{Cell, Column, Kind, micros, rounded},
+    table::{Cell, Column, micros, rounded},
 };
 
 /// PgBouncer's columns in its order (1.26.1, `src/admin.c`, `admin_show_pools`), then ours.
@@ -38,6 +39,8 @@ pub(crate) const POOLS: &[Column<RouteFacts>] = &[
     Column::int4("sv_closing", "Server connections being closed; they still count against the budget.", |r| {
         r.view.closing.into()
     }),
+    PROTOCOL,
+    FLAVOUR,
 ];
 
 /// Columns of `SHOW ROUTES` and `/api/routes`.
@@ -105,7 +108,31 @@ pub(crate) const ROUTES: &[Column<RouteFacts>] = &[
     }),
     Column::text("server_database", "Database on the server.", |r| (&r.lane.server_database).into()),
     Column::text("server_user", "User on the server.", |r| (&r.lane.server_user).into()),
+    PROTOCOL,
+    FLAVOUR,
+    Column::int8("rekeys", "Server connections that came to it from other routes by a new login so far.", |r| {
+        r.view.rekeys.into()
+    }),
 ];
+
+const PROTOCOL: Column<RouteFacts> =
+    Column::text("protocol", "What its server and its clients speak: postgres or mysql.", |r| {
+        protocol_name(r.protocol).into()
+    });
+
+const FLAVOUR: Column<RouteFacts> = Column::text(
+    "flavour",
+    "found_rows: a route of its own for MySQL clients with CLIENT_FOUND_ROWS; empty: the usual one.",
+    |r| r.lane.flavour.name().into(),
+);
+
+/// A protocol as the configuration writes it.
+pub(crate) const fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Postgres => "postgres",
+        Protocol::Mysql => "mysql",
+    }
+}
 
 /// A pool mode as the configuration writes it.
 pub(crate) const fn mode_name(mode: PoolMode) -> &'static str {

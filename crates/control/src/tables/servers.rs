@@ -1,5 +1,6 @@
 //! `SHOW BUDGETS` and `SHOW FAULTS`: one row per server.
 
+use super::routes::protocol_name;
 use crate::{
     facts::ServerFacts,
     table::{Column, micros},
@@ -14,7 +15,9 @@ pub(crate) const BUDGETS: &[Column<ServerFacts>] = &[
     Column::int4("effective_budget", "The most it allows: lower than the budget after it said that it is full.", |s| {
         s.totals.effective_budget.into()
     }),
-    Column::int4("connecting", "Connections being opened.", |s| s.totals.connecting.into()),
+    Column::int4("connecting", "Connections being opened, or moved to another route by a new login.", |s| {
+        s.totals.connecting.into()
+    }),
     Column::int4("idle", "Connections with nothing to do.", |s| s.totals.idle.into()),
     Column::int4("in_use", "Connections that clients have, or that are being tested.", |s| s.totals.in_use.into()),
     Column::int4("closing", "Connections being closed.", |s| s.totals.closing.into()),
@@ -29,12 +32,29 @@ pub(crate) const BUDGETS: &[Column<ServerFacts>] = &[
     Column::int8("opens", "Connects begun so far.", |s| s.totals.opens.into()),
     Column::int8("connect_failures", "Connects that failed so far.", |s| s.meters.connect_failures.get().into()),
     Column::int8("closes", "Connections closed so far.", |s| s.totals.closes.sum().into()),
-    Column::int8("moves", "Slots that moved from one route to another so far.", |s| s.totals.moves.into()),
+    Column::int8("moves", "Slots that moved from one route to another so far, in whatever way.", |s| {
+        s.totals.moves.into()
+    }),
     Column::int8("connect_us", "How long a connect takes of late, in microseconds; 0 before the first.", |s| {
         micros(s.totals.connect_time).into()
     }),
     Column::int8("faults", "Broken promises, see SHOW FAULTS. Anything but 0 is a bug of ours.", |s| {
         s.faults_sum().into()
+    }),
+    Column::text("protocol", "What it speaks: postgres or mysql.", |s| protocol_name(s.server.protocol).into()),
+    Column::int4(
+        "rekeying",
+        "Those of the connecting that are being moved by a new login on a live connection.",
+        |s| s.totals.rekeying.into(),
+    ),
+    Column::int8("rekeys", "Those of the moves that were made by a new login so far: each saved a reconnect.", |s| {
+        s.totals.rekeys.into()
+    }),
+    Column::int8("rekey_failures", "New logins that failed so far: each cost a connection.", |s| {
+        s.totals.rekey_failures.into()
+    }),
+    Column::int8("rekey_us", "How long a new login takes of late, in microseconds; 0 before the first.", |s| {
+        micros(s.totals.rekey_time).into()
     }),
 ];
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use session::Engine;
+use session::{Engine, console::Kind};
 
 use crate::{
     periods::{Rates, Tallies, Tally},
-    table::{Cell, Column, Kind, micros},
+    table::{Cell, Column, micros},
     view::View,
 };
 

@@ -17,7 +17,7 @@ async fn every_table_is_built_in_full() {
         let statement = format!("SHOW {}", topic.name);
         let Answer::Table(table) = world.run_as(ConsoleRole::Viewer, &statement).await else { panic!("{statement}") };
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()), "{statement}");
-        assert_eq!(table.rows.is_empty(), topic.name == "CLIENTS", "{statement}");
+        assert_eq!(table.rows.is_empty(), matches!(topic.name, "CLIENTS" | "PROCESSLIST"), "{statement}");
         assert!(!format!("{table:?}").contains("xyzzy"), "{statement} shows a secret");
     }
 }
@@ -185,6 +185,12 @@ async fn a_client_is_seen_and_killed() {
     let clients = world.rows("SHOW CLIENTS").await;
     let (shown, id) = (&clients[0], clients[0]["id"].clone().unwrap());
     assert_eq!(shown["phase"].as_deref(), Some("idle"));
+    assert_eq!((shown["protocol"].as_deref(), shown["tls"].as_deref()), (Some("postgres"), Some("")));
+    let processes = world.rows("SHOW FULL PROCESSLIST").await;
+    let process = &processes[0];
+    assert_eq!((&process["Id"], &process["db"]), (&Some(id.clone()), &Some("shop".into())));
+    assert_eq!((process["Command"].as_deref(), process["Info"].as_deref()), (Some("Sleep"), None));
+    assert_eq!(world.run(&format!("KILL QUERY {id}")).await, Answer::Done("KILL"), "it stays connected");
     assert_eq!(shown["port"], Some(client.local_addr().unwrap().port().to_string()));
     assert_eq!(world.rows("SHOW LISTS").await[6]["items"].as_deref(), Some("1"), "used_clients");
     assert_eq!(world.run(&format!("KILL {id}")).await, Answer::Done("KILL"));
