@@ -222,10 +222,9 @@ impl Guest<'_> {
     async fn response(&mut self, plan: &Plan) -> Result<HandshakeResponse, Refusal> {
         let payload = self.payload().await?;
         if let (Some(_), Some(acceptor)) = (SslRequest::parse(&payload), plan.client_tls.acceptor()) {
-            // Bytes sent along with the request could have been put there by anybody on the way.
-            if !self.read.is_empty() || !self.stream.is_quiet() {
-                return Err(ProtocolError::Unexpected { first: 0, when: "before the TLS handshake" }.into());
-            }
+            // The request is not answered, so the handshake may be here already. It is all that what follows is read as:
+            // no byte behind the request was taken, and what somebody else puts there makes the handshake fail.
+            debug_assert!(self.read.is_empty(), "a packet is read to its end and no further");
             self.stream.start_tls_server(acceptor).await.map_err(|error| {
                 tracing::info!(peer = %self.stream.peer(), %error, "TLS handshake with a client failed");
                 Refusal::Gone
