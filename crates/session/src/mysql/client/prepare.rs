@@ -25,6 +25,8 @@ pub(super) struct Needs {
     pub(super) begins: Begins,
     /// Whether a `SET` may go out in front of the command's text.
     pub(super) front: Front,
+    /// Whether it looks at what the statement before it left there.
+    pub(super) past: Past,
 }
 
 /// What came of it.
@@ -49,6 +51,16 @@ pub(super) enum Begins {
     Told,
 }
 
+/// Whether a command looks at what the statement before it left on the connection: its conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Past {
+    /// It does not, or that was the client's own.
+    #[default]
+    Unseen,
+    /// It does, and that was somebody else's.
+    Foreign,
+}
+
 /// Whether a `SET` may go out in front of the command's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Front {
@@ -58,6 +70,10 @@ pub(super) enum Front {
     /// It is one statement without a semicolon that could end it early.
     Open,
 }
+
+/// Clears what the statement before it left. MariaDB keeps that through statements that read no table; a derived one
+/// counts as one.
+const FORGET: &[u8] = b"DO (SELECT 1 FROM (SELECT 1) AS nothing)";
 
 impl Needs {
     /// A text that was not looked at.
@@ -73,7 +89,9 @@ impl Client {
         let Some(lease) = held else { return Ok(Brought::Denied) };
         let server: &mut ServerConnection = lease;
         let insert_id = needs.insert_id && server.insert_id_of != self.shared.number();
-        let same = server.settings == self.state.settings && server.to_close.is_empty();
+        let same = server.settings == self.state.settings
+            && server.to_close.is_empty()
+            && needs.past == Past::Unseen;
         if same && !insert_id && needs.texts.is_none_or(|texts| texts == server.texts) {
             return Ok(Brought::Ready { front: Vec::new() });
         }
@@ -100,6 +118,9 @@ impl Client {
         insert_id: bool,
     ) -> Result<Vec<u8>, ServerError> {
         close_statements(server).await?;
+        if needs.past == Past::Foreign {
+            connector::query(server, FORGET).await.map_err(ServerError::into_fatal)?;
+        }
         let wanted = &self.state.settings;
         adopt_schema(server, wanted).await?;
         let mut text = Vec::new();

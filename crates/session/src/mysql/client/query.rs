@@ -14,7 +14,7 @@ use sql::{
 
 use super::{
     Client, Held,
-    prepare::{Begins, Brought, Front, Needs},
+    prepare::{Begins, Brought, Front, Needs, Past},
     work::Prefix,
 };
 use crate::{mysql::fault::Fault, pin::Pin};
@@ -47,7 +47,7 @@ impl Client {
         let body = self.work.up.unscanned().get(BODY_AT..total).unwrap_or_default();
         let query = Query::parse(body, self.capabilities)?;
         self.state.begin_text(query.text, verdict);
-        let needs = self.needs(query.text, verdict);
+        let needs = self.needs(query.text, verdict, held);
         let text = self.rewritten(query.text, verdict, Runs::Now);
         if let Some(reply) = self.refusal_of(verdict) {
             self.drop_command(header);
@@ -83,7 +83,7 @@ impl Client {
     }
 
     /// What the text needs of its connection.
-    fn needs(&self, text: &[u8], verdict: Verdict) -> Needs {
+    fn needs(&self, text: &[u8], verdict: Verdict, held: &Held) -> Needs {
         let effects = verdict.effects;
         let semicolon = memchr(b';', text);
         let inside = semicolon.is_some_and(|at| !text[at + 1..].trim_ascii().is_empty());
@@ -94,6 +94,7 @@ impl Client {
             texts: inside.then_some(self.texts),
             begins: Begins::Told,
             front: if closed { Front::Closed } else { Front::Open },
+            past: past(effects, held),
         }
     }
 
@@ -180,5 +181,13 @@ impl Client {
         if effects.intersects(Effects::FOUND_ROWS.union(Effects::ROW_COUNT)) {
             self.state.pin_for(Pin::RowCounts);
         }
+    }
+}
+
+/// Whose conditions a text would see that looks at those of the statement before it.
+pub(super) fn past(effects: Effects, held: &Held) -> Past {
+    match held {
+        None if effects.intersects(Effects::READS_DIAGNOSTICS) => Past::Foreign,
+        _ => Past::Unseen,
     }
 }

@@ -232,9 +232,11 @@ impl State {
         state
     }
 
-    /// Back to what it came with.
+    /// Back to what it came with, but for the current database: that stays, as with the servers' own reset.
     pub(crate) fn reset(&mut self) {
+        let schema = self.settings.schema().to_vec();
         *self = Self::new(self.startup.clone(), self.reading_by_default);
+        self.settings.set_schema(&schema);
     }
 
     /// How its texts are to be read.

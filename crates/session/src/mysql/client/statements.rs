@@ -19,6 +19,7 @@ use sql::mysql::Effects;
 use super::{
     Client, Held,
     prepare::{Begins, Brought, Needs, adopt},
+    query::past,
     query::Runs,
     state::Open,
     work::Preparing,
@@ -319,13 +320,15 @@ impl Client {
     /// Sees to it that a connection is held on which the statement is prepared. Returns the server's number for it, or
     /// answers the client.
     async fn ready(&mut self, id: u32, statement: &Arc<Statement>, held: &mut Held) -> Result<Option<u32>, Fault> {
+        let effects = statement.verdict().effects;
+        let past = past(effects, held);
         if !self.acquire(held).await? {
             return Ok(None);
         }
-        let effects = statement.verdict().effects;
         let needs = Needs {
             insert_id: effects.intersects(Effects::LAST_INSERT_ID.union(Effects::CALLS)),
             begins: Begins::Told,
+            past,
             ..Needs::default()
         };
         let Some(lease) = held else { return Ok(None) };
