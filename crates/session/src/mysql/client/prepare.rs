@@ -89,9 +89,7 @@ impl Client {
         let Some(lease) = held else { return Ok(Brought::Denied) };
         let server: &mut ServerConnection = lease;
         let insert_id = needs.insert_id && server.insert_id_of != self.shared.number();
-        let same = server.settings == self.state.settings
-            && server.to_close.is_empty()
-            && needs.past == Past::Unseen;
+        let same = server.settings == self.state.settings && server.to_close.is_empty() && needs.past == Past::Unseen;
         if same && !insert_id && needs.texts.is_none_or(|texts| texts == server.texts) {
             return Ok(Brought::Ready { front: Vec::new() });
         }
