@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -16,6 +17,9 @@ use crate::{Version, certificate, certificate::EndPoint};
 /// beyond waits unencrypted where it is.
 const AHEAD_MAX: usize = 32 * 1024;
 
+/// Of what comes behind our end, so many bytes are dropped at once.
+const SCRATCH_LEN: usize = 4 * 1024;
+
 /// An encrypted connection over `S`.
 ///
 /// A write is done when its bytes are with the socket, not when they are encrypted: who waits for the write need not flush.
@@ -25,20 +29,22 @@ pub struct TlsStream<S> {
     inner: Inner<S>,
     /// Bytes that are encrypted, but not all with the socket yet.
     unfinished: usize,
+    /// Whether we have said that nothing more comes from us.
+    is_shut: bool,
     end_point: Option<EndPoint>,
 }
 
 impl<S> TlsStream<S> {
     pub(crate) fn server(mut stream: server::TlsStream<S>, end_point: Option<EndPoint>) -> Self {
         stream.get_mut().1.set_buffer_limit(Some(AHEAD_MAX));
-        Self { inner: stream.into(), unfinished: 0, end_point }
+        Self { inner: stream.into(), unfinished: 0, is_shut: false, end_point }
     }
 
     pub(crate) fn client(mut stream: client::TlsStream<S>) -> Self {
         stream.get_mut().1.set_buffer_limit(Some(AHEAD_MAX));
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let end_point = leaf.and_then(certificate::proven_end_point);
-        Self { inner: stream.into(), unfinished: 0, end_point }
+        Self { inner: stream.into(), unfinished: 0, is_shut: false, end_point }
     }
 
     /// What it runs over.
@@ -107,10 +113,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         self.unfinished -= done;
         Poll::Ready(Ok(done))
     }
+
+    /// Waits for the end of what the other side still says, without a look at it.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let below = self.inner.get_mut().0;
+        let mut scratch = [MaybeUninit::uninit(); SCRATCH_LEN];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut scratch);
+            ready!(Pin::new(&mut *below).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    /// Behind our own end there is nothing to be read but the other side's: what it says until then is dropped. Nobody
+    /// can be answered any more, not even with the alert that is due for what cannot be decrypted.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_shut {
+            return self.poll_end(cx);
+        }
         Pin::new(&mut self.inner).poll_read(cx, buffer)
     }
 }
@@ -144,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_shut = true;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }

@@ -94,6 +94,26 @@ async fn an_orderly_end_is_an_end_and_another_is_an_error() {
 }
 
 #[tokio::test]
+async fn what_comes_behind_our_end_is_dropped_even_if_it_is_no_tls() {
+    let authority = Authority::new();
+    let acceptor = acceptor(authority.issue("server", &GOOD));
+    let connector = connector(Mode::VerifyFull, &authority.roots());
+    let ((here, mut behind_here), (there, mut behind_there)) = (tokio::io::duplex(1 << 16), tokio::io::duplex(1 << 16));
+    let mut server = tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut behind_here, &mut behind_there) => panic!("the network ended"),
+        (server, client) = async { tokio::join!(acceptor.accept(here), connector.connect("db.test", there)) } => {
+            client.unwrap();
+            server.unwrap()
+        }
+    };
+    server.shutdown().await.unwrap();
+    behind_here.write_all(&[0x17, 3, 3, 0, 20]).await.unwrap();
+    behind_here.write_all(&[b'x'; 20_000]).await.unwrap();
+    drop(behind_here);
+    assert_eq!(server.read(&mut [0; 10]).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn what_is_not_data_wakes_nobody() {
     let (mut server, mut client) = pair(1 << 16).await;
     // The ticket that the server sent is on its way to the client.
