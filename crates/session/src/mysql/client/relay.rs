@@ -174,13 +174,22 @@ impl Client {
 
     /// Reads from the client what there is room for: the rest of its command, the next one, or that it is gone.
     fn poll_read_up(&mut self, cx: &mut Context<'_>) -> Result<Side, Fault> {
-        if !self.work.up.wants_more() {
+        if !self.work.up.wants_more() && !self.make_room_up() {
             return Ok(Side::Full);
         }
         match self.poll_client(cx) {
             Poll::Pending => Ok(Side::Silent),
             Poll::Ready(result) => result.map(|()| Side::Spoke),
         }
+    }
+
+    /// Makes room for the rest of the next command, if it may be held as a whole: who reads nothing more of a client does
+    /// not see it leave, and its query would go on for nobody.
+    fn make_room_up(&mut self) -> bool {
+        let up = &mut self.work.up;
+        let here = up.unscanned();
+        let next = Header::peek(here).map_or(0, |header| header.total());
+        next > here.len() && up.make_room(next) && up.wants_more()
     }
 
     /// Whether the command is answered to its end.
