@@ -90,9 +90,6 @@ impl Client {
 
     /// A command that is too large to be looked at, or to be held.
     async fn carry_out_large(&mut self, command: Command, header: Header, held: &mut Held) -> Result<(), Fault> {
-        if header.len > self.engine.plan().mysql.packet_len_max {
-            return Err(Fault::Refused(Box::new(ErrorReply::packet_too_large())));
-        }
         if header.continues() {
             self.work.upload = Upload::Payload(header.len);
         }

@@ -39,6 +39,9 @@ pub(super) enum Size {
 /// whether the types of its parameters are in it.
 const BEGINNING_LEN: usize = 16 * 1024;
 
+/// Up to this length a packet is allowed whatever the configuration says: it is the least that `mysql.max_packet` can be.
+const PACKET_LEN_FREE: usize = 1024;
+
 impl Client {
     /// Looks whether a command is here.
     pub(super) fn take_in(&mut self) -> Result<Intake, Fault> {
@@ -46,6 +49,9 @@ impl Client {
         let (Some(header), code) = (Header::peek(read), read.get(HEADER_LEN)) else { return Ok(Intake::More) };
         if header.sequence != 0 {
             return Err(ProtocolError::Sequence { expected: 0, found: header.sequence }.into());
+        }
+        if header.len > PACKET_LEN_FREE && header.len > self.engine.plan().mysql.packet_len_max {
+            return Err(Fault::Refused(Box::new(ErrorReply::packet_too_large())));
         }
         let Some(&code) = code else {
             return match header.len {
