@@ -1,5 +1,6 @@
 //! One walk over a text, collecting what it may do.
 
+use super::doubt;
 use super::effects::Effects;
 use super::lexer::{Lexer, Reading, Token, TokenKind};
 use super::mode::Mode;
@@ -40,22 +41,23 @@ impl Verdict {
 /// Judges a text that a session in `mode` sends.
 pub fn inspect(text: &[u8], mode: Mode) -> Verdict {
     let mut lexer = Lexer::with_reading(text, mode, Reading::Code);
-    let verdict = walk(&mut lexer);
+    let verdict = walk(text, &mut lexer);
     if lexer.depends_on_reading() {
-        return verdict.or(walk(&mut Lexer::with_reading(text, mode, Reading::Comment)));
+        return verdict.or(walk(text, &mut Lexer::with_reading(text, mode, Reading::Comment)));
     }
     verdict
 }
 
-fn walk(lexer: &mut Lexer<'_>) -> Verdict {
-    let mut walk = Walk::new();
+fn walk<'a>(text: &'a [u8], lexer: &mut Lexer<'a>) -> Verdict {
+    let mut walk = Walk::new(text);
     while let Some(token) = lexer.next() {
         walk.step(token, lexer);
     }
     Verdict { statements: walk.statements, first: walk.first, effects: walk.effects }
 }
 
-struct Walk {
+struct Walk<'a> {
+    text: &'a [u8],
     statements: Count,
     first: Keyword,
     effects: Effects,
@@ -106,9 +108,10 @@ enum Rules {
     Irrelevant,
 }
 
-impl Walk {
-    fn new() -> Self {
+impl<'a> Walk<'a> {
+    fn new(text: &'a [u8]) -> Self {
         Self {
+            text,
             statements: Count::Zero,
             first: Keyword::Nothing,
             effects: Effects::NONE,
@@ -187,7 +190,12 @@ impl Walk {
         if self.first == Keyword::Nothing {
             self.first = Keyword::Other;
         }
-        self.effects = Effects::all();
+        self.add(Effects::all());
+    }
+
+    /// Adds what a word or a text in doubt may do.
+    fn add(&mut self, effects: Effects) {
+        self.effects |= if effects == Effects::all() { doubt::effects(self.text) } else { effects };
     }
 
     fn end(&mut self, rest: &Lexer<'_>) -> Previous {
@@ -277,7 +285,7 @@ impl Walk {
         if effects.contains(Effects::CALLS) {
             self.rules = self.rules.may_change();
         }
-        self.effects |= effects;
+        self.add(effects);
         Previous::Leading(keyword)
     }
 
@@ -285,7 +293,7 @@ impl Walk {
     #[cold]
     fn assignment(&mut self, rest: &Lexer<'_>) -> Previous {
         let target = Target::read(&mut rest.clone());
-        self.effects |= target_effects(target);
+        self.add(target_effects(target));
         if may_change_rules(target) {
             self.rules = self.rules.may_change();
         }

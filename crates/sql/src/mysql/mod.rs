@@ -10,11 +10,11 @@
 //!
 //! It may report an effect that does not happen, and must never miss one of the servers' own syntax and functions, in any version
 //! from MySQL 5.6 and MariaDB 10.0 on. A statement that begins with a word we do not know, and a text that versions read
-//! differently, has [`Effects::all`]. A statement the server refuses to parse has no effects; nothing is promised about it except
-//! an answer, which for a mistyped first word is all effects: the caller should look at the reply before it believes that.
+//! differently, has all effects but those whose words occur nowhere in it. A statement the server refuses to parse has no effects; nothing is promised about it except
+//! an answer, which for a mistyped first word is the same: the caller should look at the reply before it believes that.
 //!
 //! [`Mode`] must be the session's as of the text's start. If a statement may change it, what follows in the same text and would be
-//! read differently then is doubtful: all effects.
+//! read differently then is doubtful, with the same effects.
 //!
 //! Bodies of stored programs are read as if they ran when they are made. Executable comments (`/*! … */`) are code; where their
 //! version decides (`/*!80016 … */`), the verdict holds for the servers that carry them out and for those that do not.
@@ -40,6 +40,7 @@
 
 mod assignments;
 mod command;
+mod doubt;
 mod effects;
 mod inspect;
 mod lexer;
