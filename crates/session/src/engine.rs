@@ -60,9 +60,20 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct World {
     servers: HashMap<Arc<str>, ServerPool>,
+    /// How many drivers there were.
+    drivers: u32,
     lanes: HashMap<LaneKey, AnyLink>,
     /// Passwords that servers have accepted, of users that the plan does not know.
-    guests: HashMap<Arc<str>, Arc<UserSecret>>,
+    guests: HashMap<Arc<str>, Guest>,
+}
+
+/// A user that the plan does not know.
+#[derive(Debug, Clone)]
+pub(crate) struct Guest {
+    /// The password that a server has accepted.
+    pub(crate) secret: Arc<UserSecret>,
+    /// When that was, last.
+    pub(crate) accepted: Instant,
 }
 
 /// What a route is found by.
@@ -224,26 +235,29 @@ impl Engine {
         plan.mysql.rsa_key.clone().or_else(|| self.rsa_key.get_or_init(made).clone())
     }
 
-    /// The password of a guest that a server has accepted.
-    pub(crate) fn guest(&self, user: &str) -> Option<Arc<UserSecret>> {
+    /// What is known of a guest whose password a server has accepted.
+    pub(crate) fn guest(&self, user: &str) -> Option<Guest> {
         self.lock().guests.get(user).cloned()
     }
 
-    /// A server has accepted a guest's password. Routes that logged in with an older one make way.
+    /// A server has accepted a guest's password. Routes that logged in with another one make way.
     pub(crate) fn admit_guest(&self, user: Arc<str>, secret: Arc<UserSecret>) {
         let mut world = self.lock();
         if world.guests.len() >= ROUTES_MAX {
             world.guests.clear();
         }
-        world.guests.insert(user.clone(), secret);
-        let gone: Vec<_> = world.lanes.extract_if(|key, _| key.user == user).map(|(_, link)| link).collect();
-        for link in gone {
-            let lane = link.lane();
-            lane.pool().remove_route(lane.id);
-            if let Some(known) = world.servers.get(&lane.server) {
-                known.meters.forget_route(lane.id);
-            }
+        let guest = Guest { secret: secret.clone(), accepted: Instant::now() };
+        let before = world.guests.insert(user.clone(), guest);
+        if before.is_none_or(|before| !Arc::ptr_eq(&before.secret, &secret)) {
+            world.retire_lanes_of(&user);
         }
+    }
+
+    /// A server does not accept a guest's password any more. Its routes make way.
+    pub(crate) fn expel_guest(&self, user: &Arc<str>) {
+        let mut world = self.lock();
+        world.guests.remove(user);
+        world.retire_lanes_of(user);
     }
 
     /// Every route in use.
@@ -332,10 +346,23 @@ impl World {
                 }
                 None => {
                     let meters = Arc::new(ServerMeters::new(server.name.clone()));
-                    let driver = Driver::new(server, plan, wanted, &meters);
+                    let driver = Driver::new(self.drivers, server, plan, wanted, &meters);
+                    self.drivers += 1;
                     let known = ServerPool { server: server.clone(), pool: driver.pool(), meters, driver };
                     self.servers.insert(server.name.clone(), known);
                 }
+            }
+        }
+    }
+
+    /// Retires every route of a user.
+    fn retire_lanes_of(&mut self, user: &Arc<str>) {
+        let gone: Vec<_> = self.lanes.extract_if(|key, _| key.user == *user).map(|(_, link)| link).collect();
+        for link in gone {
+            let lane = link.lane();
+            lane.pool().remove_route(lane.id);
+            if let Some(known) = self.servers.get(&lane.server) {
+                known.meters.forget_route(lane.id);
             }
         }
     }
@@ -386,7 +413,7 @@ impl World {
             server_database: resolved.server_database.clone(),
             flavour: *flavour,
         };
-        let secret = plan.secret(resolved, user, database).or_else(|| self.guests.get(user).cloned());
+        let secret = plan.secret(resolved, user, database).or_else(|| self.guests.get(user).map(|guest| guest.secret.clone()));
         let lane =
             |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, resolved.terms.clone(), handling(plan));
         let link = known.driver.open(&names, secret, route_limits(resolved), lane);

@@ -1,6 +1,6 @@
 //! Users that the configuration does not name: the server itself checks their passwords.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use auth::{Credential, Secret};
 use mysql::ErrorReply;
@@ -13,7 +13,15 @@ use crate::{driver::Driver, engine::Engine, lane::Flavour, mysql::Login, secrets
 /// outside its budget.
 pub(crate) const CHECKS_MAX: usize = 4;
 
-/// Checks a guest's password: against the one that a server has accepted before, else by logging in to the server with it.
+/// How long a password is taken that a server has accepted, before the server is asked again: an account may have been
+/// locked, or got another password.
+const TRUSTED_FOR: Duration = Duration::from_secs(60);
+
+/// Errors by which a server says that this password, or the account as such, is no good (any more): access denied, the
+/// account is locked, the password expired or is blocked after failures. MySQL's and MariaDB's numbers differ.
+const REVOKED: [u16; 6] = [1045, 1698, 1862, 3118, 3955, 4151];
+
+/// Checks a guest's password: against the one that a server has accepted lately, else by logging in to the server with it.
 /// From then on the guest's connections log in with it.
 pub(super) async fn verify(
     engine: &Arc<Engine>,
@@ -22,18 +30,24 @@ pub(super) async fn verify(
     flavour: Flavour,
     password: Secret,
 ) -> Result<(), Refusal> {
-    let known = engine.guest(user);
-    if known.is_some_and(|known| is_same(&known, &password)) {
+    let known = engine.guest(user).filter(|known| is_same(&known.secret, &password));
+    if known.as_ref().is_some_and(|known| known.accepted.elapsed() < TRUSTED_FOR) {
         return Ok(());
     }
     let (driver, resolved) = engine.driver(user, database).map_err(|error| super::greet::no_lane(error, database))?;
     let Driver::Mysql(driver) = driver else { return Err(ErrorReply::unknown_database(database).into()) };
-    let secret = Arc::new(UserSecret::new(Credential::Plain(password)));
+    let is_known = known.is_some();
+    let secret = known.map_or_else(|| Arc::new(UserSecret::new(Credential::Plain(password))), |known| known.secret);
     let login =
         Login { user: resolved.server_user, database: resolved.server_database, secret: Some(secret.clone()), flavour };
     let turn = engine.guest_checks.acquire().await;
     driver.try_login(&login).await.map_err(|error| match error.said() {
-        Some((code, sqlstate, message)) => Refusal::from(ErrorReply::new(code, sqlstate, message.to_owned())),
+        Some((code, sqlstate, message)) => {
+            if is_known && REVOKED.contains(&code) {
+                engine.expel_guest(user);
+            }
+            Refusal::from(ErrorReply::new(code, sqlstate, message.to_owned()))
+        }
         None => ErrorReply::read_error(format!("The database server cannot check the password: {error}")).into(),
     })?;
     drop(turn);

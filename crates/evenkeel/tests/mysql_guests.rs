@@ -1,0 +1,50 @@
+//! Users that are not in the configuration: the server decides about them, also when it changes its mind.
+
+#![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
+
+mod common;
+mod mysql;
+mod watch;
+
+use common::{DATABASE, PASSWORD};
+use mysql::{MyScene, MySetup, code};
+use testkit::mysql::Server;
+use testkit::{MyWire, Result};
+
+#[test]
+fn guests_are_the_servers_business() -> Result<()> {
+    MySetup::new().toml("[mysql]\nunknown_users = \"ask_server\"\n").on_each(|server| {
+        let scene = MySetup::new().toml("[mysql]\nunknown_users = \"ask_server\"\n").before(server)?;
+        let may = format!("grant all on {DATABASE}.* to 'guest'@'%'");
+        server.sql(&format!("create user guest@'%' identified by 'first'; {may}"))?;
+        a_guest_is_itself_on_the_server(&scene)?;
+        another_password_takes_the_place_of_the_first(&scene, server)?;
+        scene.at_rest()
+    })
+}
+
+fn a_guest_is_itself_on_the_server(scene: &MyScene<'_>) -> Result<()> {
+    for _ in 0..2 {
+        assert!(log_in(scene, "guest", "first")?.value("select current_user()")?.starts_with("guest@"));
+    }
+    assert_eq!(refused(scene, "guest", "wrong"), 1045);
+    assert_eq!(refused(scene, "nobody", PASSWORD), 1045);
+    // A wrong guess costs the right one nothing.
+    log_in(scene, "guest", "first")?.query("select 1").map(drop)
+}
+
+/// Also for connections that were opened with the first.
+fn another_password_takes_the_place_of_the_first(scene: &MyScene<'_>, server: &Server) -> Result<()> {
+    server.sql("alter user guest@'%' identified by 'second'")?;
+    log_in(scene, "guest", "second")?.query("select 1")?;
+    assert_eq!(refused(scene, "guest", "first"), 1045);
+    log_in(scene, "guest", "second")?.query("select 1").map(drop)
+}
+
+fn log_in(scene: &MyScene<'_>, user: &str, password: &str) -> Result<MyWire> {
+    scene.evenkeel.mysql_client(user, password, Some(DATABASE))
+}
+
+fn refused(scene: &MyScene<'_>, user: &str, password: &str) -> u16 {
+    code(&log_in(scene, user, password).unwrap_err())
+}
