@@ -211,13 +211,14 @@ impl Show {
 
     /// How often a connection went from one user or database to another since the start, and what that cost.
     fn moves(&self) -> Result<String> {
-        let total = |sample: &str| self.evenkeel.metric(&format!("evenkeel_server_{sample}"));
-        let opened = total("connects_total{server=\"main\"}")?;
-        let moved = total("moves_total{server=\"main\"}")?;
-        let closed = total("closes_total{server=\"main\",reason=\"reclaimed\"}")?;
+        let total = |metric: &str| {
+            let value = self.evenkeel.metric(&format!("evenkeel_server_{metric}_total{{server=\"main\"}}"))?;
+            anyhow::Ok(value)
+        };
+        let (opened, moved, rekeyed) = (total("connects")?, total("moves")?, total("rekeys")?);
         Ok(format!(
-            "{opened} connections opened. {moved} times one went to another user or database, and was closed and opened \
-             for it {closed} times: the others changed their user in place."
+            "{opened} connections opened; a slot went to another user or database {moved} times, {rekeyed} of them by changing \
+             the user of the live connection (a re-key) instead of a reconnect"
         ))
     }
 

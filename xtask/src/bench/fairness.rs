@@ -116,10 +116,8 @@ fn users() -> Vec<String> {
 /// As Evenkeel counts them.
 fn moves_of_evenkeel(contender: &Contender) -> Result<Moves> {
     let evenkeel = contender.as_evenkeel().context("only Evenkeel can tell")?;
-    let total = |sample: &str| evenkeel.metric(&format!("evenkeel_server_{sample}"));
-    let moves = total("moves_total{server=\"main\"}")?;
-    let closed = total("closes_total{server=\"main\",reason=\"reclaimed\"}")?;
-    Ok(Moves { opened: total("connects_total{server=\"main\"}")?, in_place: moves - closed })
+    let total = |metric: &str| evenkeel.metric(&format!("evenkeel_server_{metric}_total{{server=\"main\"}}"));
+    Ok(Moves { opened: total("connects")?, in_place: total("rekeys")? })
 }
 
 /// All rounds of all contenders, in front of a server of this name.
