@@ -180,6 +180,8 @@ impl Replier<'_> {
     }
 
     fn failed(&mut self, header: Header, work: &mut Work) -> Result<(), ServerFault> {
+        // An error among the rows, of which there may be none yet.
+        self.settle_eof(work);
         let packet = work.down.unscanned().get(..header.total()).unwrap_or_default();
         let error = ErrPacket::parse(packet.get(HEADER_LEN..).unwrap_or_default())?;
         if std::mem::take(&mut work.reply.prefix) == Prefix::Set {
