@@ -46,7 +46,7 @@ pub struct Description {
 }
 
 impl Statement {
-    /// Its identity, unique within one interner.
+    /// Its identity, unique among the statements of one interner and of those with another [number](Interner::numbered).
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
@@ -101,6 +101,13 @@ impl Interner {
     #[must_use]
     pub fn new(len_max: usize) -> Self {
         Self { hasher: RandomState::new(), known: HashMap::new(), len: 0, len_max, last_id: 0 }
+    }
+
+    /// The same, for one of several interners among whose statements no two may have the same identity: a client can bring its
+    /// statements along when it moves to another server. Interners of different numbers have none in common.
+    #[must_use]
+    pub fn numbered(self, number: u32) -> Self {
+        Self { last_id: u64::from(number) << 32, ..self }
     }
 
     /// The statement with this text under these settings.

@@ -39,7 +39,7 @@ pub enum Sharing {
 }
 
 impl Statement {
-    /// Its identity, unique within one interner.
+    /// Its identity, unique among the statements of one interner and of those with another [number](Interner::numbered).
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
@@ -138,6 +138,13 @@ impl Interner {
             seen: vec![0; SEEN_LEN].into_boxed_slice(),
             last_id: 0,
         }
+    }
+
+    /// The same, for one of several interners among whose statements no two may have the same identity: a client can bring its
+    /// statements along when it moves to another server. Interners of different numbers have none in common.
+    #[must_use]
+    pub fn numbered(self, number: u32) -> Self {
+        Self { last_id: u64::from(number) << 32, ..self }
     }
 
     /// The statement with this text and these types, to live on server connections under a name.
