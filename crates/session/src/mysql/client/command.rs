@@ -98,7 +98,7 @@ impl Client {
                 // Whatever its text does, nobody else gets the connection afterwards as it is.
                 self.state.begin();
                 self.state.pin_for(Pin::LargeStatement);
-                self.pass(header, exchange::Asked::Results, Needs::text(Texts::Many), held).await
+                self.query_large(header, held).await
             }
             Command::StmtExecute => self.stmt_execute_large(header, held).await,
             Command::StmtSendLongData => self.stmt_long_data(header, held).await,

@@ -9,6 +9,7 @@ mod command;
 mod diagnostics;
 mod intake;
 mod lease;
+mod moved;
 mod prepare;
 mod query;
 mod relay;

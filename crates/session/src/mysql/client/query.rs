@@ -17,7 +17,10 @@ use super::{
     prepare::{Begins, Brought, Front, Needs, Past},
     work::Prefix,
 };
-use crate::{mysql::fault::Fault, pin::Pin};
+use crate::{
+    mysql::{fault::Fault, server::Texts},
+    pin::Pin,
+};
 
 /// Bytes of a command before its body.
 const BODY_AT: usize = HEADER_LEN + 1;
@@ -78,6 +81,26 @@ impl Client {
             whole.extend_from_slice(text.as_deref().unwrap_or(query.text));
             Query { attributes: query.attributes, text: &whole }.write(&mut packet, &mut 0, capabilities);
             self.replace_command(header, &packet);
+        }
+        self.converse(exchange::Asked::Results, held).await
+    }
+
+    /// A text that is too large to be looked at.
+    pub(super) async fn query_large(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
+        if !self.acquire(held).await? || self.bring(held, &Needs::text(Texts::Many)).await? == Brought::Denied {
+            self.drop_command(header);
+            return Ok(());
+        }
+        let Some(lease) = held else { return Ok(()) };
+        let capabilities = lease.capabilities();
+        if Command::reads_alike(self.capabilities, capabilities) {
+            self.work.up.forward(header.total());
+        } else {
+            let here = self.beginning(header);
+            let query = Query::parse(here.get(1..).unwrap_or_default(), self.capabilities)?;
+            let (mut packet, len) = (Vec::new(), here.len());
+            query.write(&mut packet, &mut 0, capabilities);
+            self.pass_moved(header, len, packet.get(HEADER_LEN..).unwrap_or_default());
         }
         self.converse(exchange::Asked::Results, held).await
     }

@@ -99,6 +99,20 @@ impl Client {
     /// Passes on what belongs to the command under way beyond its first packet.
     fn upload(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
         while self.work.upload != Upload::Done && !self.work.up.is_amid_message() {
+            match self.work.upload {
+                Upload::Moved { sent, .. } if sent > self.engine.plan().mysql.packet_len_max => {
+                    return Err(Fault::Refused(Box::new(ErrorReply::packet_too_large())));
+                }
+                Upload::Moved { sent, tail } => match self.pass_next_moved(sent, tail) {
+                    true => continue,
+                    false => return Ok(()),
+                },
+                Upload::Excess { len, sequence } => {
+                    self.pass_excess(len, sequence);
+                    continue;
+                }
+                Upload::Payload(_) | Upload::File | Upload::Done => {}
+            }
             let Some(header) = Header::peek(self.work.up.unscanned()) else { return Ok(()) };
             match self.work.upload {
                 Upload::Payload(sent) => {
@@ -116,7 +130,7 @@ impl Client {
                     // The server's answer is numbered on from its own last packet and the client's.
                 }
                 Upload::File => self.renumber_up(),
-                Upload::Done => {}
+                Upload::Moved { .. } | Upload::Excess { .. } | Upload::Done => {}
             }
             self.work.up.forward(header.total());
         }

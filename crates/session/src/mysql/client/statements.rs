@@ -18,6 +18,7 @@ use sql::mysql::Effects;
 
 use super::{
     Client, Held,
+    moved::GROWTH_MAX,
     prepare::{Begins, Brought, Needs, adopt},
     query::past,
     query::Runs,
@@ -209,15 +210,26 @@ impl Client {
             return Ok(());
         };
         let Some(lease) = held else { return Ok(()) };
-        if !typed || !Command::reads_alike(self.capabilities, lease.capabilities()) {
-            let message = "An execution this large must bring the types of its parameters along (prepare it anew)";
-            return Err(Fault::Refused(Box::new(ErrorReply::not_supported(message))));
+        let capabilities = lease.capabilities();
+        if typed && Command::reads_alike(self.capabilities, capabilities) {
+            Command::set_statement_id(
+                self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default(),
+                server_id,
+            );
+            self.work.up.forward(header.total());
+        } else {
+            let types = self.state.statements.get_mut(id).map(|own| own.types.clone()).unwrap_or_default();
+            let types: Vec<_> = types.chunks_exact(2).map(|pair| ParameterType([pair[0], pair[1]])).collect();
+            let here = self.beginning(header);
+            let execute = StmtExecute::parse(here.get(1..).unwrap_or_default(), parameters, self.capabilities)?;
+            let (mut moved, len) = (Vec::new(), here.len());
+            let written = execute.write(server_id, parameters, &types, capabilities, &mut moved);
+            if written.is_err() || moved.len() > len + GROWTH_MAX {
+                let message = "An execution this large must bring the types of its parameters along (prepare it anew)";
+                return Err(Fault::Refused(Box::new(ErrorReply::not_supported(message))));
+            }
+            self.pass_moved(header, len, &moved);
         }
-        Command::set_statement_id(
-            self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default(),
-            server_id,
-        );
-        self.work.up.forward(header.total());
         self.converse_executing(id, server_id, opens_cursor, held).await
     }
 

@@ -29,6 +29,11 @@ pub(crate) enum Upload {
     Done,
     /// More packets of a payload that is too long for one, of which so many bytes were passed on.
     Payload(usize),
+    /// More packets of such a payload, each of which goes out later than it came: `sent` bytes of it came in packets that were
+    /// passed on, all but the last `tail` of them.
+    Moved { sent: usize, tail: usize },
+    /// The last bytes of such a payload, in a packet of their own.
+    Excess { len: usize, sequence: u8 },
     /// A file, to its empty packet.
     File,
 }
