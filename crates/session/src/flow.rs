@@ -20,6 +20,9 @@ const PENDING_MAX: usize = 64 * 1024;
 /// Up to this many bytes are copied behind others that are written first.
 const COPY_MAX: usize = 4 * 1024;
 
+/// Bytes of our own making for which room is made at once.
+const SPILL_LEN: usize = 256;
+
 /// The most free buffers kept for the next session that becomes active.
 const FREE_MAX: usize = 256;
 
@@ -197,6 +200,10 @@ impl Flow {
 
     /// Where to append bytes of our own, behind all that was passed on so far.
     pub(crate) fn insert(&mut self) -> &mut Vec<u8> {
+        if self.spill.capacity() == 0 {
+            // Room for a short answer at once, instead of growing to it step by step.
+            self.spill.reserve(SPILL_LEN);
+        }
         self.spill_approved();
         &mut self.spill
     }
