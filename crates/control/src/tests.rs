@@ -147,6 +147,7 @@ fn plan(config: &Config) -> Plan {
         init_sql: "".into(),
         validation_query: "".into(),
         dialling: Dialling::default(),
+        compression: None,
     };
     Plan {
         table: config.table().clone(),

@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use config::{
     Config, ConsoleAccess,
-    keys::{AuthMethod, AuthPlugin, BinlogDump, PoolKeys, Reuse, UnknownUsers},
+    keys::{AuthMethod, AuthPlugin, BinlogDump, ClientCompression, PoolKeys, Reuse, ServerCompression, UnknownUsers},
 };
 use route::ServerIndex;
 use session::{
-    Announce, ClientLimits, ClientTls, ConsoleRole, Dialling, MysqlPlan, Plan, Prepared, ServerPlan, UserEntry,
-    UserSecret,
+    Announce, ClientLimits, ClientTls, Compression, ConsoleRole, Dialling, MysqlPlan, Plan, Prepared, ServerPlan,
+    UserEntry, UserSecret,
     proxy_header::{Network, Trusted},
 };
 
@@ -116,6 +116,14 @@ fn mysql(config: &Config) -> MysqlPlan {
         binlog_dump: keys.binlog_dump == BinlogDump::Pass,
         rsa_key: config.rsa_key().cloned(),
         packet_len_max: keys.max_packet.get(),
+        compression: keys.compression.iter().map(client_compression).collect(),
+    }
+}
+
+fn client_compression(way: &ClientCompression) -> Compression {
+    match way {
+        ClientCompression::Zlib => Compression::Zlib,
+        ClientCompression::Zstd => Compression::Zstd,
     }
 }
 
@@ -143,6 +151,11 @@ fn server_plan(config: &Config, server: ServerIndex) -> ServerPlan {
         init_sql: keys.init_sql.as_str().into(),
         validation_query: keys.validation_query.as_str().into(),
         dialling: dialling(config, server),
+        compression: match config.server(server).compression {
+            ServerCompression::Off => None,
+            ServerCompression::Zlib => Some(Compression::Zlib),
+            ServerCompression::Zstd => Some(Compression::Zstd),
+        },
     }
 }
 

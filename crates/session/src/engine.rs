@@ -24,6 +24,7 @@ use crate::{
     pools::AnyPool,
     registry::{Alarm, DUE_INTERVAL, Registry},
     secrets::{UserSecret, random},
+    stream::Codecs,
 };
 
 /// The most routes. Names of databases under `*` come from clients, who can invent them.
@@ -42,6 +43,8 @@ pub struct Engine {
     plan: ArcSwap<Plan>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) buffers: Buffers,
+    /// What compresses for MySQL clients.
+    pub(crate) codecs: Arc<Codecs>,
     /// Places for connections that have not said what they want.
     pub(crate) lobby: Arc<Semaphore>,
     console: OnceLock<Arc<dyn Console>>,
@@ -121,6 +124,7 @@ impl Engine {
             plan: ArcSwap::from_pointee(plan),
             registry,
             buffers: Buffers::new(buffer_len),
+            codecs: Arc::default(),
             lobby: Arc::new(Semaphore::new(LOBBY_MAX)),
             console: OnceLock::new(),
             mock_seed: Key::new(random()),

@@ -37,7 +37,7 @@ pub use engine::{Engine, LOBBY_MAX, LaneError, ROUTES_MAX, ServerPool};
 pub use lane::{Flavour, Lane, Meters, Prepared};
 pub use observe::ServerMeters;
 pub use pin::Pin;
-pub use plan::{AuthMethod, ClientTls, ConsoleRole, MysqlPlan, Plan, ServerPlan, UserEntry};
+pub use plan::{AuthMethod, ClientTls, Compression, ConsoleRole, MysqlPlan, Plan, ServerPlan, UserEntry};
 pub use pools::AnyPool;
 pub use postgres::PgConnector;
 pub use registry::{ClientEntry, ClientLimits, OPERATORS_MAX, Phase, Registry};

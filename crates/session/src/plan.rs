@@ -48,6 +48,17 @@ pub struct ServerPlan {
     pub validation_query: Arc<str>,
     /// How it is reached.
     pub dialling: Dialling,
+    /// How connections to it are compressed, if it can; `None`: not at all. MySQL only.
+    pub compression: Option<Compression>,
+}
+
+/// A way to compress that MySQL's protocol knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Deflate.
+    Zlib,
+    /// Zstandard.
+    Zstd,
 }
 
 /// What holds for MySQL clients alone.
@@ -67,6 +78,8 @@ pub struct MysqlPlan {
     pub rsa_key: Option<Arc<auth::rsa::KeyPair>>,
     /// The most bytes of one command.
     pub packet_len_max: usize,
+    /// The ways to compress that clients are offered. Who asks for both gets zlib: that is the protocol's rule.
+    pub compression: Vec<Compression>,
 }
 
 impl Default for MysqlPlan {
@@ -79,6 +92,7 @@ impl Default for MysqlPlan {
             binlog_dump: false,
             rsa_key: None,
             packet_len_max: 64 << 20,
+            compression: vec![Compression::Zstd, Compression::Zlib],
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     fmt, io, mem,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,15 +10,23 @@ use std::{
 use route::Address;
 use tls::{Acceptor, Connector, HandshakeError, TlsStream};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::ReadBuf,
     net::{TcpStream, UnixStream},
     time::timeout,
 };
 
 use crate::proxy_header::{Header, HeaderError, Look};
 
+mod codecs;
+mod compressed;
 mod socket;
+mod transport;
 
+use compressed::Compressed;
+use transport::Transport;
+
+pub(crate) use codecs::Codecs;
+pub(crate) use compressed::{CompressionTerms, Side, broken};
 pub(crate) use socket::Socket;
 
 /// The most bytes of one small read.
@@ -33,16 +40,6 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Stream {
     transport: Transport,
     peer: Peer,
-}
-
-/// What bytes go through on their way to the other side. A further layer, such as the compression that MySQL negotiates after
-/// the login, is one more variant around the layer below it.
-#[derive(Debug)]
-enum Transport {
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
-    /// A handshake is under way, or has failed: nothing may be said in the clear any more, not even why.
-    Handshake,
 }
 
 /// The address at the other end, as far as it matters for limits and logs.
@@ -128,21 +125,26 @@ impl Stream {
     /// Whether what is sent is encrypted.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
-        matches!(self.transport, Transport::Tls(_))
+        matches!(self.transport.carrier(), Transport::Tls(_))
+    }
+
+    /// Whether what is sent is compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.transport, Transport::Compressed(_))
     }
 
     /// Whether nobody on the way can read what is sent: by encryption, or because there is no way. A password may be sent
     /// through it as it is.
     #[must_use]
     pub fn is_secure_channel(&self) -> bool {
-        matches!(self.transport, Transport::Tls(_) | Transport::Plain(Socket::Unix(_)))
+        matches!(self.transport.carrier(), Transport::Tls(_) | Transport::Plain(Socket::Unix(_)))
     }
 
     /// What is known of the encryption, if there is one.
     pub(crate) fn tls(&self) -> Option<&TlsStream<Socket>> {
-        match &self.transport {
+        match self.transport.carrier() {
             Transport::Tls(stream) => Some(stream),
-            Transport::Plain(_) | Transport::Handshake => None,
+            _ => None,
         }
     }
 
@@ -165,6 +167,19 @@ impl Stream {
         let socket = self.take_socket()?;
         self.transport = Transport::Tls(Box::new(connector.connect(name, socket).await?));
         Ok(())
+    }
+
+    /// Compresses everything from here on, both ways: what MySQL does after the OK of a login.
+    pub(crate) fn compress(&mut self, terms: CompressionTerms) {
+        let below = mem::replace(&mut self.transport, Transport::Handshake);
+        self.transport = Transport::Compressed(Box::new(Compressed::new(below, terms)));
+    }
+
+    /// Says that what is written next answers the command that was read last: compressed packets are numbered by it.
+    pub(crate) fn begin_reply(&mut self) {
+        if let Transport::Compressed(compressed) = &mut self.transport {
+            compressed.begin_reply();
+        }
     }
 
     fn take_socket(&mut self) -> Result<Socket, HandshakeError> {
@@ -231,39 +246,22 @@ impl Stream {
     /// silent now: bytes or an end of stream make it unfit, and it must not be read after that. Costs no system call while
     /// the socket is quiet.
     pub(crate) fn is_quiet(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(socket) => socket.is_quiet(),
-            // Any record counts, whatever is in it: nobody has anything to say now.
-            Transport::Tls(stream) => !stream.has_received() && stream.get_ref().is_quiet(),
-            Transport::Handshake => false,
-        }
+        self.transport.is_quiet()
     }
 
     /// Waits until there is something to read, without a buffer.
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(socket) => socket.poll_readable(cx),
-            Transport::Tls(stream) => stream.poll_readable(cx),
-            Transport::Handshake => Poll::Ready(Err(useless())),
-        }
+        self.transport.poll_readable(cx)
     }
 
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Handshake => Poll::Ready(Err(useless())),
-        }
+        self.transport.poll_read(cx, buffer)
     }
 
     /// Writes; done when the bytes are with the socket, so that nothing is left to flush. What is `Pending` must be tried
     /// again with the same bytes in front.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Transport::Handshake => Poll::Ready(Err(useless())),
-        }
+        self.transport.poll_write(cx, bytes)
     }
 
     pub(crate) fn poll_write_vectored(
@@ -271,11 +269,7 @@ impl Stream {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Transport::Handshake => Poll::Ready(Err(useless())),
-        }
+        self.transport.poll_write_vectored(cx, parts)
     }
 
     /// Writes all of `bytes`.
@@ -309,17 +303,9 @@ impl Stream {
 
     /// Says that nothing more will be sent, so that the other side sees an orderly end.
     pub(crate) async fn shut_down(&mut self) {
-        let done = std::future::poll_fn(|cx| match &mut self.transport {
-            Transport::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Handshake => Poll::Ready(Ok(())),
-        });
+        let done = std::future::poll_fn(|cx| self.transport.poll_shutdown(cx));
         drop(timeout(FAREWELL_TIMEOUT, done).await); // It is closed right after; whoever is gone already need not be told.
     }
-}
-
-fn useless() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the connection did not become encrypted")
 }
 
 #[cfg(test)]

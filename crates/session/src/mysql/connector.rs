@@ -13,7 +13,7 @@ use route::Address;
 pub(super) use self::login::{fresh, greet};
 pub(crate) use self::talk::{prepare, query, rows, run, settle};
 use super::{facts::Facts, server::ServerConnection};
-use crate::{dialling::Dialling, lane::Flavour, secrets::UserSecret};
+use crate::{dialling::Dialling, lane::Flavour, plan::Compression, secrets::UserSecret, stream::Codecs};
 
 /// Makes connections to one server.
 #[derive(Debug)]
@@ -35,6 +35,10 @@ pub(crate) struct Habits {
     pub(crate) validation_query: Arc<str>,
     /// Whether clients may load files of theirs.
     pub(crate) local_infile: bool,
+    /// How connections are compressed, if the server can.
+    pub(crate) compression: Option<Compression>,
+    /// What compresses.
+    pub(crate) codecs: Arc<Codecs>,
     /// How the server is reached.
     pub(crate) dialling: Dialling,
 }

@@ -27,6 +27,7 @@ use crate::{
     observe::{ServerMeters, Watch},
     plan::{Plan, ServerPlan},
     secrets::UserSecret,
+    stream::Codecs,
 };
 
 /// The most statements that are kept although no client and no server connection uses them, for each server.
@@ -95,12 +96,14 @@ pub(crate) struct Driver {
     pub(crate) pool: Pool<MyConnector>,
     address: Address,
     habits: Arc<ArcSwap<Habits>>,
+    codecs: Arc<Codecs>,
     shared: Shared,
 }
 
 impl Driver {
     pub(crate) fn new(server: &route::Server, plan: &Plan, own: &ServerPlan, meters: &Arc<ServerMeters>) -> Self {
-        let habits = Arc::new(ArcSwap::from_pointee(habits(plan, own)));
+        let codecs = Arc::default();
+        let habits = Arc::new(ArcSwap::from_pointee(habits(plan, own, &codecs)));
         let facts = Arc::new(ArcSwapOption::empty());
         let connector = MyConnector { address: server.address.clone(), habits: habits.clone(), facts: facts.clone() };
         let pool = Pool::new(connector, own.pool.clone(), Watch(meters.clone()));
@@ -109,6 +112,7 @@ impl Driver {
             pool,
             address,
             habits,
+            codecs,
             shared: Shared {
                 facts,
                 interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT))),
@@ -119,7 +123,7 @@ impl Driver {
 
     /// Takes over what a changed configuration says.
     pub(crate) fn update(&self, plan: &Plan, own: &ServerPlan) {
-        self.habits.store(Arc::new(habits(plan, own)));
+        self.habits.store(Arc::new(habits(plan, own, &self.codecs)));
     }
 
     /// What is known of the server, once a connection has asked it.
@@ -151,12 +155,14 @@ impl Driver {
     }
 }
 
-fn habits(plan: &Plan, own: &ServerPlan) -> Habits {
+fn habits(plan: &Plan, own: &ServerPlan, codecs: &Arc<Codecs>) -> Habits {
     Habits {
         statements_max: plan.prepared.per_server_max,
         init_sql: own.init_sql.clone(),
         validation_query: own.validation_query.clone(),
         local_infile: plan.mysql.local_infile,
+        compression: own.compression,
+        codecs: codecs.clone(),
         dialling: own.dialling.clone(),
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 
 use mysql::{ErrorReply, ProtocolError};
 
+use crate::stream::broken;
+
 /// What went wrong, and on which side.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -35,6 +37,17 @@ pub(crate) enum ServerFault {
     /// The session state that the client expects could not be set up.
     #[error("the server refused the client's settings: {0}")]
     Settings(String),
+}
+
+impl Fault {
+    /// What it means that reading from the client failed.
+    pub(crate) fn of_client(error: &io::Error) -> Self {
+        match broken(error) {
+            Some(ProtocolError::Malformed { .. }) => Self::Refused(Box::new(ErrorReply::uncompress())),
+            Some(error) => Self::Client(error.clone()),
+            None => Self::ClientGone,
+        }
+    }
 }
 
 impl From<ProtocolError> for Fault {

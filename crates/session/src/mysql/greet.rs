@@ -19,6 +19,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use super::{
     Mysql,
     client::{Client, Newcomer, State, login_refused},
+    compression,
     facts::Facts,
     operator,
 };
@@ -197,6 +198,7 @@ impl Guest<'_> {
             let ok = OkPacket { status: Status::AUTOCOMMIT, ..OkPacket::default() };
             write::ok(&mut self.out, &mut self.sequence, self.capabilities, &ok);
             self.write().await?;
+            self.compress(engine, &plan, &response);
             return Ok(Session::Console {
                 admission,
                 operator: Operator { user, role },
@@ -213,9 +215,17 @@ impl Guest<'_> {
         let ok = OkPacket { status: state.status, ..OkPacket::default() };
         write::ok(&mut self.out, &mut self.sequence, self.capabilities, &ok);
         self.write().await?;
+        self.compress(engine, &plan, &response);
         let entry = presence.entry();
         tracing::debug!(client = entry.number(), user = %entry.user, database = %entry.database, peer = %entry.peer, "client logged in");
         Ok(Session::Client(Newcomer { route, presence, capabilities: self.capabilities, state }))
+    }
+
+    /// What follows the login is compressed, if the client wants that.
+    fn compress(&mut self, engine: &Engine, plan: &Plan, response: &HandshakeResponse) {
+        let packet_len_max = plan.mysql.packet_len_max;
+        let (stream, codecs) = (&mut *self.stream, &engine.codecs);
+        compression::begin_with_client(stream, self.capabilities, response.zstd_level, packet_len_max, codecs);
     }
 
     /// The client's answer to our greeting, behind a TLS handshake if it wants one.
@@ -333,7 +343,10 @@ impl Guest<'_> {
                 if header.len > PAYLOAD_LEN_MAX {
                     return Err(ProtocolError::Limit { what: "a login", limit: PAYLOAD_LEN_MAX }.into());
                 }
-                if header.sequence != self.sequence {
+                // Inside compression numbers are those of compressed packets or their own, as clients please.
+                if self.stream.is_compressed() {
+                    self.sequence = header.sequence;
+                } else if header.sequence != self.sequence {
                     return Err(ProtocolError::Sequence { expected: self.sequence, found: header.sequence }.into());
                 }
                 if let Some(payload) = self.read.get(HEADER_LEN..header.total()) {
@@ -509,6 +522,9 @@ fn offered(engine: &Engine, plan: &Plan) -> Capabilities {
     }
     if plan.mysql.local_infile {
         offered |= Capabilities::LOCAL_FILES;
+    }
+    for way in &plan.mysql.compression {
+        offered |= compression::capability(*way);
     }
     offered
 }

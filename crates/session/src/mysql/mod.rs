@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: greeting clients, dialling servers, and the session between them.
 
 mod client;
+mod compression;
 mod connector;
 mod driver;
 mod facts;

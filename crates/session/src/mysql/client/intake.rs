@@ -6,7 +6,7 @@ use mysql::{
     packet::{HEADER_LEN, Header},
 };
 
-use super::Client;
+use super::{Client, work::renumber};
 use crate::mysql::fault::Fault;
 
 /// What is to be done next.
@@ -45,15 +45,18 @@ const PACKET_LEN_FREE: usize = 1024;
 impl Client {
     /// Looks whether a command is here.
     pub(super) fn take_in(&mut self) -> Result<Intake, Fault> {
-        let read = self.work.up.unscanned();
-        let (Some(header), code) = (Header::peek(read), read.get(HEADER_LEN)) else { return Ok(Intake::More) };
-        if header.sequence != 0 {
+        let Some(header) = Header::peek(self.work.up.unscanned()) else { return Ok(Intake::More) };
+        if self.stream.is_compressed() {
+            // Nobody checks the numbers of packets inside compressed ones. Now somebody may.
+            renumber(&mut self.work.up, 0);
+        } else if header.sequence != 0 {
             return Err(ProtocolError::Sequence { expected: 0, found: header.sequence }.into());
         }
         if header.len > PACKET_LEN_FREE && header.len > self.engine.plan().mysql.packet_len_max {
             return Err(Fault::Refused(Box::new(ErrorReply::packet_too_large())));
         }
-        let Some(&code) = code else {
+        let read = self.work.up.unscanned();
+        let Some(&code) = read.get(HEADER_LEN) else {
             return match header.len {
                 0 => Err(ProtocolError::Malformed { payload: "a command", what: "it is empty" }.into()),
                 _ => Ok(Intake::More),

@@ -177,7 +177,8 @@ impl Client {
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         match ready!(self.work.up.poll_fill(cx, &mut self.stream)) {
-            Ok(0) | Err(_) => Poll::Ready(Err(Fault::ClientGone)),
+            Ok(0) => Poll::Ready(Err(Fault::ClientGone)),
+            Err(error) => Poll::Ready(Err(Fault::of_client(&error))),
             Ok(read) => {
                 self.route.meters().bytes_received.add(read as u64);
                 Poll::Ready(Ok(()))

@@ -3,17 +3,20 @@
 use std::{
     future::poll_fn,
     io,
+    pin::pin,
     task::{Context, Poll, ready},
 };
 
-use mysql::{
-    ErrorReply,
-    packet::{HEADER_LEN, Header},
-};
+use mysql::{ErrorReply, packet::Header};
 
-use super::{Client, replies::Replier, work::Upload};
+use super::{
+    Client,
+    replies::Replier,
+    work::{Upload, renumber},
+};
 use crate::{
     mysql::{
+        connector::ServerError,
         fault::{Fault, ServerFault},
         server::ServerConnection,
     },
@@ -49,9 +52,38 @@ impl Client {
         poll_fn(|cx| self.poll_relay(cx, server)).await
     }
 
+    /// Has the server do something of ours that the client waits for. Alarms and time limits hold meanwhile, and a client
+    /// that leaves is noticed; a connection that is left in the middle of it serves nobody again.
+    pub(super) async fn attended<T>(
+        &mut self,
+        server: &mut ServerConnection,
+        ours: impl AsyncFnOnce(&mut ServerConnection) -> Result<T, ServerError>,
+    ) -> Result<Result<T, ServerError>, Fault> {
+        self.enter(Phase::Active);
+        let done = {
+            let mut ours = pin!(ours(server));
+            poll_fn(|cx| {
+                if let Poll::Ready(done) = ours.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(done));
+                }
+                if self.poll_alarm(cx)? == Alarmed::Timeout {
+                    self.stop_query();
+                }
+                while self.poll_read_up(cx)? == Side::Spoke {}
+                Poll::Pending
+            })
+            .await
+        };
+        if done.is_err() {
+            server.spoil("its client was left while the pool asked something of it");
+        }
+        done
+    }
+
     /// Passes a command on that is not answered.
     pub(super) async fn deliver(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
         self.state.sent();
+        self.enter(Phase::Active);
         poll_fn(|cx| {
             self.poll_alarm(cx)?;
             loop {
@@ -111,7 +143,7 @@ impl Client {
                     self.pass_excess(len, sequence);
                     continue;
                 }
-                Upload::Payload(_) | Upload::File | Upload::Done => {}
+                Upload::Payload(_) | Upload::File(_) | Upload::Done => {}
             }
             let Some(header) = Header::peek(self.work.up.unscanned()) else { return Ok(()) };
             match self.work.upload {
@@ -121,30 +153,26 @@ impl Client {
                         return Err(Fault::Refused(Box::new(ErrorReply::packet_too_large())));
                     }
                     self.work.upload = if header.continues() { Upload::Payload(sent) } else { Upload::Done };
+                    // Inside compression clients number the rest of a payload as they please.
+                    let number = self.work.reply.sequence.wrapping_add(1);
+                    renumber(&mut self.work.up, number);
+                    self.work.reply.sequence = number;
                 }
-                // The client counts on from the packets that it saw.
-                Upload::File if header.len == 0 => {
-                    self.work.upload = Upload::Done;
-                    self.renumber_up();
-                    server.exchange.file_sent();
-                    // The server's answer is numbered on from its own last packet and the client's.
+                Upload::File(number) => {
+                    renumber(&mut self.work.up, number);
+                    (self.work.reply.sequence, self.work.reply.asked) = (header.sequence, header.sequence);
+                    if header.len > 0 {
+                        self.work.upload = Upload::File(number.wrapping_add(1));
+                    } else {
+                        self.work.upload = Upload::Done;
+                        server.exchange.file_sent();
+                    }
                 }
-                Upload::File => self.renumber_up(),
                 Upload::Moved { .. } | Upload::Excess { .. } | Upload::Done => {}
             }
             self.work.up.forward(header.total());
         }
         Ok(())
-    }
-
-    /// Gives a packet of the client's the number that the server expects.
-    fn renumber_up(&mut self) {
-        let shift = self.work.reply.shift;
-        if shift != 0
-            && let Some(number) = self.work.up.unscanned_mut().get_mut(HEADER_LEN - 1)
-        {
-            *number = number.wrapping_sub(shift);
-        }
     }
 
     /// Reads from the server what there is room for, and sorts it.

@@ -15,7 +15,7 @@ use mysql::{
 use super::{
     diagnostics::Diagnostics,
     state::{State, is_tracked_by_default},
-    work::{OwedEof, Prefix, Preparing, Reply, Upload, Work},
+    work::{OwedEof, Prefix, Preparing, Reply, Upload, Work, renumber},
 };
 use crate::mysql::{fault::ServerFault, server::ServerConnection};
 
@@ -70,11 +70,11 @@ impl Replier<'_> {
                     work.reply.eof = OwedEof::BeforeRows;
                 }
             }
-            Event::ColumnsEnd if self.deprecates_eof() => drop_packet(header, work),
+            Event::ColumnsEnd if self.deprecates_eof() => work.down.drop(header.total()),
             Event::ColumnsEnd => pass(header, work),
             Event::FileWanted => {
                 pass(header, work);
-                work.upload = Upload::File;
+                work.upload = Upload::File(header.sequence.wrapping_add(1));
             }
             Event::Done { .. } => self.done(header, work)?,
             Event::Failed => self.failed(header, work)?,
@@ -87,17 +87,16 @@ impl Replier<'_> {
     fn settle_eof(&self, work: &mut Work) {
         if std::mem::take(&mut work.reply.eof) == OwedEof::BeforeRows {
             let status = self.server.exchange.status().without(Status::MORE_RESULTS_EXISTS);
-            let mut sequence = work.reply.sequence.wrapping_add(1);
-            write::eof(work.down.insert(), &mut sequence, EofPacket { warnings: 0, status });
             work.reply.sequence = work.reply.sequence.wrapping_add(1);
-            work.reply.shift = work.reply.shift.wrapping_add(1);
+            let mut sequence = work.reply.sequence;
+            write::eof(work.down.insert(), &mut sequence, EofPacket { warnings: 0, status });
         }
     }
 
     fn done(&mut self, header: Header, work: &mut Work) -> Result<(), ServerFault> {
         if std::mem::take(&mut work.reply.prefix) == Prefix::Set {
             // Ours: what it set is known, and its result is nobody's.
-            drop_packet(header, work);
+            work.down.drop(header.total());
             return Ok(());
         }
         let Work { down, reply, .. } = work;
@@ -150,8 +149,8 @@ impl Replier<'_> {
         // What was just written reads back; if it did not, the client would only hear less.
         let changes = SessionChanges::parse(&shown).unwrap_or_default();
         let ok = OkPacket { changes, status: ok.status.without(Status::SESSION_STATE_CHANGED), ..ok };
-        let mut sequence = header.sequence.wrapping_add(work.reply.shift);
-        work.reply.sequence = sequence;
+        work.reply.sequence = work.reply.sequence.wrapping_add(1);
+        let mut sequence = work.reply.sequence;
         work.down.drop(header.total());
         let out = work.down.insert();
         if ends_rows {
@@ -195,8 +194,8 @@ impl Replier<'_> {
         work.reply.failure = Some(error.code);
         work.reply.preparing = None;
         if std::mem::take(&mut work.out_of_time) {
-            let mut sequence = header.sequence.wrapping_add(work.reply.shift);
-            work.reply.sequence = sequence;
+            work.reply.sequence = work.reply.sequence.wrapping_add(1);
+            let mut sequence = work.reply.sequence;
             work.down.drop(header.total());
             let reply = ErrorReply::statement_timeout(
                 "Query execution was interrupted, maximum statement execution time exceeded (timeouts.query)",
@@ -239,19 +238,11 @@ const EOF_LEN: usize = 5;
 
 /// Passes a packet on under the number that the client expects.
 fn pass(header: Header, work: &mut Work) {
-    work.reply.sequence = header.sequence.wrapping_add(work.reply.shift);
-    if work.reply.shift != 0
-        && let Some(number) = work.down.unscanned_mut().get_mut(HEADER_LEN - 1)
-    {
-        *number = work.reply.sequence;
+    work.reply.sequence = work.reply.sequence.wrapping_add(1);
+    if work.reply.sequence != header.sequence {
+        renumber(&mut work.down, work.reply.sequence);
     }
     work.down.forward(header.total());
-}
-
-/// Drops a packet; the numbers of those behind it close the gap.
-fn drop_packet(header: Header, work: &mut Work) {
-    work.down.drop(header.total());
-    work.reply.shift = work.reply.shift.wrapping_sub(1);
 }
 
 /// Errors with which a server ends a connection by itself: it shuts down, the connection was killed or idle for too long.

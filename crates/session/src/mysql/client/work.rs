@@ -1,6 +1,6 @@
 //! What a session needs while it is at work, and owns only then.
 
-use mysql::view::PrepareOk;
+use mysql::{packet::HEADER_LEN, view::PrepareOk};
 
 use crate::flow::{Buffers, Flow};
 
@@ -34,21 +34,22 @@ pub(crate) enum Upload {
     Moved { sent: usize, tail: usize },
     /// The last bytes of such a payload, in a packet of their own.
     Excess { len: usize, sequence: u8 },
-    /// A file, to its empty packet.
-    File,
+    /// A file, to its empty packet. The server expects its next one under this number.
+    File(u8),
 }
 
 /// How the reply under way is passed on.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
-    /// What is added to the sequence numbers of the server's packets, modulo 256.
-    pub(crate) shift: u8,
     /// Whether the client is owed an EOF packet that the server does not send.
     pub(crate) eof: OwedEof,
     /// Whether results of our own making come first.
     pub(crate) prefix: Prefix,
-    /// The sequence number of the last packet that was passed on.
+    /// The number of the last packet between the client and us, from either side. What we pass on is numbered anew: there
+    /// are packets on one side only, and inside compression numbers mean nothing.
     pub(crate) sequence: u8,
+    /// The number of the last packet of the command.
+    pub(crate) asked: u8,
     /// The statement that is being prepared, and what was said of it so far.
     pub(crate) preparing: Option<Preparing>,
     /// Warnings of the last result.
@@ -82,6 +83,13 @@ pub(crate) enum Prefix {
 pub(crate) struct Preparing {
     pub(crate) first: PrepareOk,
     pub(crate) definitions: Vec<Box<[u8]>>,
+}
+
+/// Gives the packet that begins what was not looked at another number.
+pub(crate) fn renumber(flow: &mut Flow, number: u8) {
+    if let Some(place) = flow.unscanned_mut().get_mut(HEADER_LEN - 1) {
+        *place = number;
+    }
 }
 
 impl Work {

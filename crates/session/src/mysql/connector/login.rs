@@ -16,7 +16,7 @@ use super::{Login, MyConnector, ServerError, query};
 use crate::{
     cancel::{CancelTarget, Means},
     lane::Flavour,
-    mysql::{facts::Facts, server::ServerConnection},
+    mysql::{compression, facts::Facts, server::ServerConnection},
     stream::Stream,
 };
 
@@ -102,7 +102,10 @@ pub(in crate::mysql) async fn greet(
         stream.write_all(&out).await?;
         out.clear();
         match step {
-            Some(Step::Ready(session)) => return Ok((stream, session)),
+            Some(Step::Ready(session)) => {
+                compression::begin_with_server(&mut stream, session.capabilities, &habits.codecs);
+                return Ok((stream, session));
+            }
             Some(Step::StartTls) => {
                 // It asks for TLS only when it was told to.
                 let Some((connector, name)) = tls else { return Err(ServerError::Closed) };
@@ -179,6 +182,9 @@ fn wanted(login: &Login, stream: &Stream, habits: &super::Habits, tls: Option<tl
     }
     if habits.local_infile {
         capabilities |= Capabilities::LOCAL_FILES;
+    }
+    if let Some(way) = habits.compression {
+        capabilities |= compression::capability(way);
     }
     let secure = stream.is_secure_channel();
     Wanted {
