@@ -31,10 +31,17 @@ pub(crate) enum AnyLink {
 }
 
 impl Driver {
-    pub(crate) fn new(server: &route::Server, plan: &Plan, own: &ServerPlan, meters: &Arc<ServerMeters>) -> Self {
+    /// The driver of a server; `number` is one that no other driver has had.
+    pub(crate) fn new(
+        number: u32,
+        server: &route::Server,
+        plan: &Plan,
+        own: &ServerPlan,
+        meters: &Arc<ServerMeters>,
+    ) -> Self {
         match server.protocol {
-            Protocol::Postgres => Self::Postgres(postgres::Driver::new(server, plan, own, meters)),
-            Protocol::Mysql => Self::Mysql(mysql::Driver::new(server, plan, own, meters)),
+            Protocol::Postgres => Self::Postgres(postgres::Driver::new(number, server, plan, own, meters)),
+            Protocol::Mysql => Self::Mysql(mysql::Driver::new(number, server, plan, own, meters)),
         }
     }
 

@@ -101,7 +101,13 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(server: &route::Server, plan: &Plan, own: &ServerPlan, meters: &Arc<ServerMeters>) -> Self {
+    pub(crate) fn new(
+        number: u32,
+        server: &route::Server,
+        plan: &Plan,
+        own: &ServerPlan,
+        meters: &Arc<ServerMeters>,
+    ) -> Self {
         let codecs = Arc::default();
         let habits = Arc::new(ArcSwap::from_pointee(habits(plan, own, &codecs)));
         let facts = Arc::new(ArcSwapOption::empty());
@@ -115,7 +121,7 @@ impl Driver {
             codecs,
             shared: Shared {
                 facts,
-                interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT))),
+                interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT).numbered(number))),
                 schema: Arc::new(Schema { began: Instant::now(), changes: AtomicU64::new(0) }),
             },
         }

@@ -44,11 +44,17 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(server: &route::Server, plan: &Plan, own: &ServerPlan, meters: &Arc<ServerMeters>) -> Self {
+    pub(crate) fn new(
+        number: u32,
+        server: &route::Server,
+        plan: &Plan,
+        own: &ServerPlan,
+        meters: &Arc<ServerMeters>,
+    ) -> Self {
         let habits = Arc::new(ArcSwap::from_pointee(habits(plan, own)));
         let connector = PgConnector::new(server.address.clone(), habits.clone());
         let pool = Pool::new(connector, own.pool.clone(), Watch(meters.clone()));
-        Self { pool, habits, interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT))) }
+        Self { pool, habits, interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT).numbered(number))) }
     }
 
     /// Takes over what a changed configuration says.
