@@ -1,10 +1,10 @@
 //! A route in use: one (user, database) pair with its pool, its terms and its numbers.
 
-use std::{fmt::Debug, ops::Deref, sync::Arc, time::Duration};
+use std::{error::Error, fmt::Debug, ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use meter::{Counter, Gauge, Histogram};
-use pool::{Connector, Pool, RouteId};
+use pool::{CheckoutError, Connector, Pool, Refusal, RouteId};
 use route::Terms;
 
 use crate::pools::AnyPool;
@@ -65,6 +65,17 @@ impl<P: Protocol> Deref for Link<P> {
     fn deref(&self) -> &Lane {
         &self.lane
     }
+}
+
+/// Whether a checkout failed because the route or its pool was retired, by a changed configuration or by the end of the
+/// program.
+pub(crate) fn is_retired<E: Error>(error: &CheckoutError<E>) -> bool {
+    matches!(
+        error,
+        CheckoutError::RouteGone
+            | CheckoutError::Closing
+            | CheckoutError::Refused(Refusal::UnknownRoute | Refusal::Closing)
+    )
 }
 
 /// How clients' messages are treated; it follows a changed configuration.

@@ -3,12 +3,13 @@
 use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Instant};
 
 use mysql::ErrorReply;
-use pool::{Checkout, CheckoutError, Lease, Refusal, StateKey};
+use pool::{Checkout, CheckoutError, Lease, StateKey};
 use route::PoolMode;
 
 use super::{Client, Held, state::Traces, tidy};
 use crate::{
     driver::AnyLink,
+    lane::is_retired,
     mysql::{
         connector::{MyConnector, ServerError},
         fault::{Fault, ServerFault},
@@ -30,12 +31,17 @@ impl Client {
     /// Sees to it that a connection is held; answers the command with an error and returns `false` when there is none.
     pub(super) async fn acquire(&mut self, held: &mut Held) -> Result<bool, Fault> {
         if held.is_none() {
+            if self.work.down.pending() > 0 {
+                // What was answered before must not get lost with a connection that breaks, and who is slow to take it shall
+                // not keep one meanwhile.
+                self.flush().await?;
+            }
             let began = Instant::now();
             let lease = loop {
                 match self.queue().await? {
                     Wait::Granted(lease) if lease.is_alive() => break lease,
                     Wait::Granted(lease) => lease.discard("the server ended it while it was idle"),
-                    Wait::Failed(error) if is_of_the_past(&error) => self.reroute()?,
+                    Wait::Failed(error) if is_retired(&error) => self.reroute()?,
                     Wait::Failed(error) => {
                         self.route.meters().refusals.inc();
                         let paused = self.route.pool.totals().paused;
@@ -192,7 +198,8 @@ impl Client {
         }
         self.work.down.clear();
         let message = format!("The connection to the database server was lost: {fault}. Try again.");
-        ErrorReply::read_error(message).write(self.work.down.insert(), &mut 1, self.capabilities);
+        let mut sequence = self.work.reply.asked.wrapping_add(1);
+        ErrorReply::read_error(message).write(self.work.down.insert(), &mut sequence, self.capabilities);
         Ok(())
     }
 
@@ -211,16 +218,6 @@ impl Client {
 pub(super) enum Seen {
     Nothing,
     Some,
-}
-
-/// Whether the route or its pool was retired, by a changed configuration or by the end of the program.
-fn is_of_the_past(error: &CheckoutError<ServerError>) -> bool {
-    matches!(
-        error,
-        CheckoutError::RouteGone
-            | CheckoutError::Closing
-            | CheckoutError::Refused(Refusal::UnknownRoute | Refusal::Closing)
-    )
 }
 
 /// What the client hears when there is no connection for it. Some reasons end the session.

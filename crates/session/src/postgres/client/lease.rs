@@ -3,13 +3,13 @@
 use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Instant};
 
 use pg::{ErrorReply, Severity, exchange::Transaction, write};
-use pool::{Checkout, CheckoutError, Lease, Refusal, StateKey};
+use pool::{Checkout, CheckoutError, Lease, StateKey};
 use route::PoolMode;
 
 use super::{Client, intake::Skip, relay::End, state::Traces, tidy};
 use crate::{
     driver::AnyLink,
-    lane::Flavour,
+    lane::{Flavour, is_retired},
     postgres::{
         connector::{PgConnector, ServerError},
         fault::{Fault, ServerFault},
@@ -66,7 +66,7 @@ impl Client {
                     return Ok(Some(lease));
                 }
                 Wait::Granted(lease) => lease.discard("the server ended it while it was idle"),
-                Wait::Failed(error) if is_of_the_past(&error) => self.reroute()?,
+                Wait::Failed(error) if is_retired(&error) => self.reroute()?,
                 Wait::Failed(error) => {
                     self.route.meters().refusals.inc();
                     let paused = self.route.pool.totals().paused;
@@ -188,16 +188,6 @@ impl Client {
             && self.work.up.unscanned().is_empty()
             && !self.work.up.is_amid_message()
     }
-}
-
-/// Whether the route or its pool was retired, by a changed configuration or by the end of the program.
-fn is_of_the_past(error: &CheckoutError<ServerError>) -> bool {
-    matches!(
-        error,
-        CheckoutError::RouteGone
-            | CheckoutError::Closing
-            | CheckoutError::Refused(Refusal::UnknownRoute | Refusal::Closing)
-    )
 }
 
 /// What the client hears when there is no connection for it. Some reasons end the session.
