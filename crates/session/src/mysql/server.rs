@@ -21,8 +21,8 @@ pub struct ServerConnection {
     pub(crate) statements: ServerStatements,
     /// Numbers of statements to be closed before the next command.
     pub(crate) to_close: Vec<u32>,
-    /// The client, by its number, whose `LAST_INSERT_ID()` the connection remembers; 0: nobody's.
-    pub(crate) insert_id_of: u64,
+    /// What the connection's `LAST_INSERT_ID()` says.
+    pub(crate) insert_id: InsertId,
     /// Whether a text may hold several statements.
     pub(crate) texts: Texts,
     /// What was agreed on at the login, by which another user can log in.
@@ -41,6 +41,15 @@ pub(crate) enum Texts {
     Many,
     /// It refuses all behind the first.
     One,
+}
+
+/// What a connection's `LAST_INSERT_ID()` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InsertId {
+    /// This.
+    Known(u64),
+    /// What the client with this number has made of it: to be asked before the connection goes back.
+    Of(u64),
 }
 
 /// Whether a change of session state that the server tells next may be of our own making.
@@ -77,7 +86,7 @@ impl ServerConnection {
             fresh,
             statements: ServerStatements::new(statements_max),
             to_close: Vec::new(),
-            insert_id_of: 0,
+            insert_id: InsertId::Known(0),
             texts: Texts::Many,
             session,
             login,
@@ -133,7 +142,7 @@ impl ServerConnection {
         self.fresh = fresh;
         self.statements.clear();
         self.to_close.clear();
-        self.insert_id_of = 0;
+        self.insert_id = InsertId::Known(0);
         self.texts = Texts::Many;
         self.echo = Echo::None;
     }

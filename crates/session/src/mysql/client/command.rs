@@ -22,7 +22,7 @@ use crate::{
         connector,
         facts::Facts,
         fault::{Fault, ServerFault},
-        server::{ServerConnection, Texts},
+        server::{InsertId, ServerConnection, Texts},
     },
     pin::Pin,
 };
@@ -141,6 +141,9 @@ impl Client {
         self.flush().await?;
         let Some(lease) = held else { return Ok(()) };
         lease.exchange.ask(asked);
+        if self.state.sets_insert_id() {
+            lease.insert_id = InsertId::Of(self.shared.number());
+        }
         let sent_before = self.route.meters().bytes_sent.get();
         match self.relay(lease).await {
             Ok(()) => {}
@@ -173,7 +176,8 @@ impl Client {
         let reply = &self.work.reply;
         let wants = LookBack {
             warnings: reply.warnings > 0 && reply.failure.is_none(),
-            insert_id: reply.insert_id != 0 && self.state.looks_back_at_insert_id(),
+            insert_id: matches!(lease.insert_id, InsertId::Of(_))
+                || (reply.insert_id != 0 && self.state.looks_back_at_insert_id()),
             found_rows: self.state.counts_found_rows(),
         };
         if reply.failure.is_none() && reply.warnings == 0 {
@@ -194,17 +198,19 @@ impl Client {
     async fn ask_back(&mut self, wants: LookBack, held: &mut Held) -> Result<(), ServerFault> {
         let Some(lease) = held else { return Ok(()) };
         let server: &mut ServerConnection = lease;
-        // In this order: each statement clears what the next would tell, but for the last insert id.
+        // In this order: a SELECT clears what SHOW WARNINGS would tell, which clears nothing.
         if wants.warnings {
             let rows = connector::rows(server, b"SHOW WARNINGS").await.map_err(untold)?;
             self.state.memory.diagnostics = super::diagnostics::Diagnostics::of_rows(&rows, self.work.reply.warnings);
-        } else if wants.found_rows {
+        }
+        if wants.found_rows {
             self.state.memory.found_rows =
                 number(&connector::rows(server, b"SELECT FOUND_ROWS()").await.map_err(untold)?);
         }
         if wants.insert_id {
-            self.state.memory.insert_id =
-                number(&connector::rows(server, b"SELECT LAST_INSERT_ID()").await.map_err(untold)?);
+            let id = number(&connector::rows(server, b"SELECT LAST_INSERT_ID()").await.map_err(untold)?);
+            self.state.memory.insert_id = id;
+            server.insert_id = InsertId::Known(id);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::{Client, Held};
 use crate::mysql::{
     connector::{self, ServerError},
     fault::{Fault, ServerFault},
-    server::{ServerConnection, Texts},
+    server::{InsertId, ServerConnection, Texts},
 };
 
 /// What a command needs of its connection beyond the session's settings.
@@ -88,7 +88,11 @@ impl Client {
     pub(super) async fn bring(&mut self, held: &mut Held, needs: &Needs) -> Result<Brought, Fault> {
         let Some(lease) = held else { return Ok(Brought::Denied) };
         let server: &mut ServerConnection = lease;
-        let insert_id = needs.insert_id && server.insert_id_of != self.shared.number();
+        let insert_id = needs.insert_id
+            && match server.insert_id {
+                InsertId::Known(id) => id != self.state.memory.insert_id,
+                InsertId::Of(client) => client != self.shared.number(),
+            };
         let same = server.settings == self.state.settings && server.to_close.is_empty() && needs.past == Past::Unseen;
         if same && !insert_id && needs.texts.is_none_or(|texts| texts == server.texts) {
             return Ok(Brought::Ready { front: Vec::new() });
@@ -136,7 +140,7 @@ impl Client {
             }
             server.settings = self.state.settings.clone();
             if insert_id {
-                server.insert_id_of = self.shared.number();
+                server.insert_id = InsertId::Known(self.state.memory.insert_id);
             }
         }
         if let Some(texts) = needs.texts

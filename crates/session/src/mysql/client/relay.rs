@@ -193,8 +193,7 @@ impl Client {
     }
 
     fn sort(&mut self, server: &mut ServerConnection) -> Result<(), ServerFault> {
-        let (client, capabilities) = (self.shared.number(), self.capabilities);
-        Replier { client, capabilities, state: &mut self.state, server }.run(&mut self.work)
+        Replier { capabilities: self.capabilities, state: &mut self.state, server }.run(&mut self.work)
     }
 
     /// Writes to the client what came, once the server has nothing more at hand: few, large writes. Returns whether all

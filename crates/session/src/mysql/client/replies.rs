@@ -17,11 +17,13 @@ use super::{
     state::{State, is_tracked_by_default},
     work::{OwedEof, Prefix, Preparing, Reply, Upload, Work, renumber},
 };
-use crate::mysql::{fault::ServerFault, server::ServerConnection};
+use crate::mysql::{
+    fault::ServerFault,
+    server::{InsertId, ServerConnection},
+};
 
 /// Sorts replies for one client.
 pub(crate) struct Replier<'a> {
-    pub(crate) client: u64,
     pub(crate) capabilities: Capabilities,
     pub(crate) state: &'a mut State,
     pub(crate) server: &'a mut ServerConnection,
@@ -173,7 +175,9 @@ impl Replier<'_> {
             if ok.last_insert_id != 0 {
                 memory.insert_id = ok.last_insert_id;
                 reply.insert_id = ok.last_insert_id;
-                self.server.insert_id_of = self.client;
+                if !matches!(self.server.insert_id, InsertId::Of(_)) {
+                    self.server.insert_id = InsertId::Known(ok.last_insert_id);
+                }
             }
         }
     }

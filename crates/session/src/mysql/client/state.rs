@@ -16,7 +16,7 @@ use super::diagnostics::Diagnostics;
 use crate::{
     mysql::{
         facts::Facts,
-        server::{Echo, ServerConnection},
+        server::{Echo, InsertId, ServerConnection},
     },
     pin::Pin,
 };
@@ -115,6 +115,8 @@ struct Underway {
     reported: u32,
     /// The server says that something in the session changed.
     changed: bool,
+    /// The last insert id may be set without our being told.
+    sets_insert_id: bool,
     /// The statement whose cursor is opened or read.
     cursor: Option<u32>,
 }
@@ -129,6 +131,7 @@ impl Default for Underway {
             assignments: Assignments::Known,
             reported: 0,
             changed: false,
+            sets_insert_id: false,
             cursor: None,
         }
     }
@@ -297,7 +300,10 @@ impl State {
         (self.underway.effects, self.ran) = (effects, effects);
         self.underway.statements = verdict.statements;
         self.changes_schema = may_change_schema(verdict);
-        self.habits.insert_id |= effects.intersects(Effects::LAST_INSERT_ID);
+        let names_insert_id = effects.intersects(Effects::LAST_INSERT_ID);
+        self.habits.insert_id |= names_insert_id;
+        self.underway.sets_insert_id =
+            effects.intersects(Effects::CALLS) || (names_insert_id && may_set_insert_id(text));
         if effects.is_empty() {
             return;
         }
@@ -347,6 +353,9 @@ impl State {
         self.underway.reported += 1;
         self.underway.assigned.retain(|assigned| !is_same_variable(assigned, name));
         if matches!(name, b"last_insert_id" | b"identity") {
+            let id = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0);
+            self.memory.insert_id = id;
+            server.insert_id = InsertId::Known(id);
             return;
         }
         let kept = settings::is_replayable(name) && self.settings.set(name, value) && server.settings.set(name, value);
@@ -421,6 +430,11 @@ impl State {
         self.habits.advanced
     }
 
+    /// Whether the text about to run may set the last insert id without its reply saying so.
+    pub(crate) fn sets_insert_id(&self) -> bool {
+        self.underway.sets_insert_id
+    }
+
     /// Whether the client is one that asks for its last insert id.
     pub(crate) fn looks_back_at_insert_id(&self) -> bool {
         self.habits.insert_id
@@ -438,7 +452,7 @@ impl State {
 
     /// The command was answered to its end. Decides what its changes come to.
     pub(crate) fn settle(&mut self, outcome: Outcome, server: &mut ServerConnection) {
-        let Underway { effects, statements, pins_before, assigned, assignments, reported, changed, cursor } =
+        let Underway { effects, statements, pins_before, assigned, assignments, reported, changed, cursor, .. } =
             std::mem::take(&mut self.underway);
         if let Some(id) = cursor {
             let stays = self.status.contains(Status::CURSOR_EXISTS) && !self.status.contains(Status::LAST_ROW_SENT);
@@ -546,6 +560,14 @@ impl State {
             self.reading.charset = Charset::of(charset);
         }
     }
+}
+
+/// Whether a text calls `LAST_INSERT_ID` with something between its parentheses, which is its next value.
+fn may_set_insert_id(text: &[u8]) -> bool {
+    const NAME: &[u8] = b"last_insert_id";
+    let calls = text.windows(NAME.len()).enumerate().filter(|(_, word)| word.eq_ignore_ascii_case(NAME));
+    let mut behind = calls.map(|(at, _)| text.get(at + NAME.len()..).unwrap_or_default().trim_ascii_start());
+    behind.any(|rest| rest.strip_prefix(b"(").is_some_and(|inside| !inside.trim_ascii_start().starts_with(b")")))
 }
 
 /// The session's variables that an assignment sets, as servers report them.
