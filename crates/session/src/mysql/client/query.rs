@@ -28,8 +28,10 @@ const BODY_AT: usize = HEADER_LEN + 1;
 /// When a text runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Runs {
-    /// At once, behind what the client did last.
+    /// At once, behind what the client did last, on a connection that need not be the one that ran it.
     Now,
+    /// At once, on the very connection that ran it.
+    Here,
     /// Again and again, once it is prepared.
     Later,
 }
@@ -51,7 +53,8 @@ impl Client {
         let query = Query::parse(body, self.capabilities)?;
         self.state.begin_text(query.text, verdict);
         let needs = self.needs(query.text, verdict, held);
-        let text = self.rewritten(query.text, verdict, Runs::Now);
+        let runs = if held.is_some() { Runs::Here } else { Runs::Now };
+        let text = self.rewritten(query.text, verdict, runs);
         if let Some(reply) = self.refusal_of(verdict) {
             self.drop_command(header);
             self.deny(&reply);
@@ -131,8 +134,9 @@ impl Client {
             let value = match (place.function, runs) {
                 (Function::ConnectionId, _) => (self.shared.number() as u32).to_string(),
                 (Function::FoundRows, Runs::Now) => self.state.memory.found_rows.to_string(),
-                (Function::RowCount, Runs::Now) => self.state.memory.row_count.to_string(),
-                (Function::FoundRows | Function::RowCount, Runs::Later) => continue,
+                (Function::RowCount, Runs::Now | Runs::Here) => self.state.memory.row_count.to_string(),
+                // A connection that stays is not asked what SQL_CALC_FOUND_ROWS has counted. It knows.
+                (Function::FoundRows, Runs::Here) | (_, Runs::Later) => continue,
             };
             out.extend_from_slice(text.get(copied..place.range.start)?);
             // In parentheses, so that a sign does not meet an operator.
