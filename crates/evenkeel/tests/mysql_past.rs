@@ -1,4 +1,5 @@
-//! What a statement looks back at is its own client's past, whichever connection it runs on.
+//! What a statement looks back at is its own client's past, whichever connection it runs on; and what a session is told
+//! unasked answers what its client does next.
 
 #![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
 
@@ -15,7 +16,8 @@ fn the_past_is_ones_own() -> Result<()> {
     MySetup::new().budget(1).on_each(|server| {
         conditions_of_another_client_are_not_seen(server)?;
         ones_own_conditions_are_seen_where_the_connection_is_held(server)?;
-        a_reset_keeps_the_current_database(server)
+        a_reset_keeps_the_current_database(server)?;
+        last_words_are_numbered_as_the_next_answer(server)
     })
 }
 
@@ -63,6 +65,23 @@ fn a_reset_keeps_the_current_database(server: &Server) -> Result<()> {
         assert_eq!(wire.value("select concat(database(), ' ', coalesce(@gone, 'gone'))")?, "elsewhere gone");
         wire.quit()?;
     }
+    scene.at_rest()
+}
+
+/// Drivers check the number; with another one they report broken packets instead of the reason.
+fn last_words_are_numbered_as_the_next_answer(server: &Server) -> Result<()> {
+    let scene = MySetup::new().budget(1).before(server)?;
+    let mut killer = scene.client()?;
+    for before in ["do 1", "begin"] {
+        let mut wire = scene.client()?;
+        let id = wire.value("select connection_id()")?;
+        wire.query(before)?;
+        killer.query(&format!("kill {id}"))?;
+        wire.send_query("select 1").ok();
+        let packet = wire.read_payload()?;
+        assert_eq!((packet.body.first(), packet.sequence), (Some(&0xff), 1), "behind {before}");
+    }
+    killer.quit()?;
     scene.at_rest()
 }
 

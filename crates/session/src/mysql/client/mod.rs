@@ -142,6 +142,8 @@ impl Client {
                     Next::Leave => return Ok(()),
                 },
                 Intake::More => {
+                    // What is said unasked is read as the answer to the next command, and has its number.
+                    self.work.reply.sequence = 0;
                     self.flush().await?;
                     if held.is_some() {
                         self.await_holding(held).await?;
