@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use config::Config;
 
-use crate::{check, serve};
+use crate::{check, serve, size::Size};
 
 /// A fair, budgeted connection pooler for PostgreSQL, MySQL and MariaDB.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ pub(crate) enum Command {
         #[arg(long)]
         schema: bool,
     },
+    /// Say how large pools should be: for stated needs, or by what was measured.
+    Size(Box<Size>),
 }
 
 /// Where the configuration comes from.
@@ -64,6 +66,7 @@ impl Command {
                 }
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Size(size) => size.run(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod log;
 mod plan;
 mod runtime;
 mod serve;
+mod size;
 
 use std::process::ExitCode;
 

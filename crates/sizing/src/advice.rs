@@ -22,7 +22,7 @@ pub struct Needs {
     pub work: Workload,
     /// How much waiting for a connection is acceptable.
     pub target: Target,
-    /// At least this many times the ideal number: seeds/003 says 1.5 to 2.
+    /// At least this many times the ideal number: PolarDB-X's page says 1.5 to 2.
     pub headroom: Option<f64>,
     /// Servers that share the work evenly.
     pub servers: u32,
@@ -133,7 +133,7 @@ impl fmt::Display for Warning {
             Self::TargetMissed { need, cap, servers } => {
                 write!(
                     f,
-                    "the wait is longer than asked for: a pool would need {}, and {cap} does not allow it",
+                    "the wait is longer than asked for: a pool would need {}, more than the server allows ({cap})",
                     count((*need).into())
                 )?;
                 more(f, servers)

@@ -1,8 +1,8 @@
-//! Every figure that the seeds work out, worked out again.
+//! Every figure that the documents behind this crate work out, worked out again.
 
 use std::time::Duration;
 
-use crate::{Derivation, Nodes, VtTablet, Workload, ceiling, headroom, limit_per_user, queued_inside};
+use crate::{Derivation, Nodes, Sum, VtTablet, Workload, ceiling, headroom, limit_per_user, queued_inside};
 
 /// A question that a source asks, and its answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,12 +13,14 @@ pub struct Example {
     pub question: &'static str,
     /// The answer, in the words of the source.
     pub answer: String,
+    /// The summands, where the answer is a sum of pools.
+    pub sum: Option<Sum>,
     /// How it comes about.
     pub derivation: Derivation,
 }
 
-const POLARDB: &str = "PolarDB-X, how to choose a connection pool (seeds/003)";
-const VITESS: &str = "Vitess, VTTablet connection pools and sizing (seeds/004)";
+const POLARDB: &str = "PolarDB-X, how to choose a connection pool";
+const VITESS: &str = "Vitess, VTTablet connection pools and sizing";
 
 /// Threads of a PolarDB-X compute node.
 const SLOTS: u32 = 1_024;
@@ -37,6 +39,7 @@ fn first_figure() -> Result<Example, crate::Error> {
         source: POLARDB,
         question: "5,000 queries per second of 5 ms each: how many connections at least?",
         answer: format!("{} connections", ideal.value),
+        sum: None,
         derivation: ideal.derivation,
     })
 }
@@ -48,6 +51,7 @@ fn two_nodes() -> Example {
         source: POLARDB,
         question: "Queries of 10 ms: how many per second do two nodes do at best?",
         answer: format!("{} queries per second", crate::count(rate.value as u64)),
+        sum: None,
         derivation: rate.derivation,
     }
 }
@@ -59,6 +63,7 @@ fn pool_and_nodes() -> Result<Example, crate::Error> {
         source: POLARDB,
         question: "400,000 queries per second of 5 ms each: how large a pool, and how many nodes?",
         answer: format!("{} connections on {} nodes", crate::count(work.ideal().value.into()), nodes.value),
+        sum: None,
         derivation: nodes.derivation,
     })
 }
@@ -78,6 +83,7 @@ fn room_for_bursts() -> Result<Example, crate::Error> {
             crate::count(least.into()),
             crate::count(most.into())
         ),
+        sum: None,
         derivation,
     })
 }
@@ -99,6 +105,7 @@ fn vttablet() -> Example {
             "{fixed} of its pools, {} with those opened on demand, and one more for each reserved session",
             sum.with_variable()
         ),
+        sum: Some(sum),
         derivation,
     }
 }
@@ -109,6 +116,7 @@ fn user_share() -> Result<Example, crate::Error> {
         source: VITESS,
         question: "How many of 20 transaction connections may one user have, when the limit of 0.4 is on?",
         answer: format!("{} connections", limit.value),
+        sum: None,
         derivation: limit.derivation,
     })
 }

@@ -66,7 +66,7 @@ impl Sum {
     }
 }
 
-/// VTTablet's pools (seeds/004). The defaults are VTTablet's.
+/// VTTablet's pools, as Vitess's page "VTTablet Connection Pools and Sizing" lists them. The defaults are VTTablet's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VtTablet {
     /// `--queryserver-config-transaction-cap`: of `transaction_pool` and of `found_rows_pool`, each.

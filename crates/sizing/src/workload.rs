@@ -1,4 +1,4 @@
-//! What queries ask of connections: the formulas of seeds/003 (PolarDB-X, "How to choose a connection pool").
+//! What queries ask of connections: the formulas of PolarDB-X's page "How to choose a connection pool".
 
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ pub fn ceiling(response_time: Duration, connections: u32, at: Nodes) -> Derived<
     Derived { value: rate, derivation }
 }
 
-/// The ideal number with room for bursts: seeds/003 advises 1.5 to 2 times.
+/// The ideal number with room for bursts: that page advises 1.5 to 2 times.
 ///
 /// # Errors
 /// [`Error::OutOfRange`], when `factor` is not between 1 and 10.

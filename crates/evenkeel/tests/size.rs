@@ -1,0 +1,169 @@
+//! `evenkeel size`, from outside: what it prints, and what it says to wrong input.
+
+#![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+/// Runs `evenkeel size` with these arguments, separated by spaces.
+fn size(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_evenkeel")).arg("size").args(arguments.split_whitespace()).output().unwrap()
+}
+
+/// What it prints when all is well.
+fn answer(arguments: &str) -> String {
+    let output = size(arguments);
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What it complains of.
+fn complaint(arguments: &str) -> String {
+    let output = size(arguments);
+    assert!(!output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.stdout.is_empty(), "{arguments}: {}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+}
+
+/// Points on a curve whose knee is 20 to 31 connections.
+const POINTS: &str = "connections,throughput\n1,1000\n2,1958.86\n4,3752.35\n8,6849.32\n16,11267.61\n32,15122.87\n\
+                      44,15680.68\n64,14967.26\n128,10970.17\n";
+
+/// A file of points that is there for as long as the folder is.
+fn points(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("points.csv");
+    fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap().to_owned();
+    (folder, name)
+}
+
+#[test]
+fn examples_are_worked_out() {
+    has(
+        &answer("examples"),
+        &[
+            "\n  25 connections\n",
+            "= 100 × MIN(1,024, 1,024) × 2 = 204,800\n",
+            "\n  2,000 connections on 2 nodes\n",
+            "= 400,000 / 200 = 2,000\n",
+            "= 2,000 × 1.5 = 3,000\n",
+            "= 20 × 2 + 16 + 200 + 20 + 40 + 3 + 7 = 326\n",
+            "--queryserver-config-stream-pool-size\n",
+            "= 20 × 0.4 = 8\n",
+        ],
+    );
+}
+
+#[test]
+fn needs_are_answered() {
+    let text = answer("--qps 5000 --response-time 5ms --target-wait 1ms --instances 3 --slots 1024 --limit 200");
+    has(
+        &text,
+        &[
+            "Budget: 15 connections of each of 3 instances, 45 in all\n",
+            "the fewest with which 99 % of the statements wait at most 1 ms",
+            "99 % wait at most 738.2 µs",
+            "Room: 45 of the 197 connections that pools may hold to one server; 152 are left\n",
+            "= 5,000 × 5 ms = 25\n",
+            "budget = 15\n",
+        ],
+    );
+    has(
+        &answer("--qps 5k --response-time 5ms --target-wait 1ms --headroom 2"),
+        &["Budget: 50 connections to the server\n"],
+    );
+}
+
+#[test]
+fn what_cannot_be_done_is_told() {
+    has(
+        &answer("--qps 5000 --response-time 5ms --limit 23"),
+        &[
+            "Expected: clients wait without end\n",
+            "this cannot be done: 25 connections of a pool would be busy on average, it may have 20",
+            "servers would do",
+        ],
+    );
+    has(&complaint("--qps 5000 --response-time 5ms --limit 23 --instances 30"), &["30 instances need one each"]);
+    has(
+        &complaint("--qps 1000000k --response-time 1s"),
+        &["--response-time", "more than 100,000 cannot be worked out"],
+    );
+}
+
+#[test]
+fn measured_points_show_their_knee() {
+    let (_folder, file) = points(POINTS);
+    has(
+        &answer(&format!("--points {file} --instances 2")),
+        &[
+            "Knee: 20 to 31 connections to one server\n",
+            "Confidence: good",
+            " └───",
+            "[----",
+            "Budget: 15 connections of each of 2 instances, 30 in all\n",
+        ],
+    );
+    has(
+        &answer(&format!("--points {file} --limit 20")),
+        &["Budget: 17 connections to the server\n", "all that the server lets in"],
+    );
+}
+
+#[test]
+fn a_knee_limits_what_needs_ask_for() {
+    let (_folder, file) = points(POINTS);
+    has(
+        &answer(&format!("--qps 5000 --response-time 5ms --points {file}")),
+        &[
+            "Budget: 31 connections to the server\n",
+            "the wait is longer than asked for: a pool would need 39, more than the server allows (the knee of its throughput)",
+        ],
+    );
+}
+
+#[test]
+fn wrong_input_names_the_argument_and_the_nearest_right_one() {
+    for (arguments, told) in [
+        ("--qps 5000qps --response-time 5ms", "'--qps <N>': a number is expected: did you mean 5000?"),
+        ("--qps 5000 --response-time 5", "'--response-time <TIME>': the unit is missing: did you mean 5ms?"),
+        (
+            "--qps 5000 --response-time 5ms --percentile 0.99",
+            "'--percentile <PERCENT>': percent are meant: did you mean 99?",
+        ),
+        ("--qps 5000 --response-time 5ms --servers 0", "'--servers <N>': not between 1 and 1000; the nearest is 1"),
+        (
+            "--qps 5000 --response-time 5ms --headroom -1",
+            "'--headroom <FACTOR>': not between 1 and 10; the nearest is 1",
+        ),
+        ("--qps 5000 --responce-time 5ms", "--response-time"),
+        ("--qps 5000", "--response-time <TIME>"),
+        ("exampels", "examples"),
+        ("--instances 2", "nothing to size: give --qps and --response-time, or --points FILE"),
+        ("--points /nonexistent/points.csv", "--points: cannot open /nonexistent/points.csv"),
+    ] {
+        has(&complaint(arguments), &[told]);
+    }
+}
+
+#[test]
+fn files_that_are_no_points_are_told_with_their_line() {
+    for (text, told) in [
+        ("connections,thruput\n1,2\n", "line 1: unknown column `thruput`: did you mean `throughput`?"),
+        ("1,955\n2,x\n", "line 2: throughput: `x`"),
+        ("1,955\n", "at least 3 different numbers of connections, not 1"),
+        ("\u{0}\n", "line 1: connections"),
+    ] {
+        let (_folder, file) = points(text);
+        has(&complaint(&format!("--points {file}")), &["--points", "points.csv", told]);
+    }
+}
