@@ -265,7 +265,7 @@ fn command_lines_and_drivers_find_their_way(server: &Server) -> Result<()> {
         let routes = cli.sql("evenkeel", &commands)?;
         assert!(routes.starts_with("main\tshop\tapp\t"), "{routes}");
         assert!(routes.contains("Evenkeel"), "{routes}");
-        let help = cli.sql("evenkeel", "show help")?;
+        let help = cli.clone().option("--compress").sql("evenkeel", "show routes; show help")?;
         assert!(help.contains("SHUTDOWN WAIT_FOR_CLIENTS"), "{help}");
         let wrong = cli.sql("evenkeel", "show poools").unwrap_err().to_string();
         assert!(wrong.contains("ERROR 1064 (42000)"), "{wrong}");

@@ -47,6 +47,9 @@ pub(crate) async fn serve(
     };
     loop {
         let next = desk.answer().await;
+        if !desk.out.is_empty() {
+            stream.begin_reply();
+        }
         // What was said last is worth saying also when the session is over.
         if stream.write_all(&desk.out).await.is_err() {
             return;
