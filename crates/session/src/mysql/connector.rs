@@ -120,7 +120,7 @@ impl ServerError {
             // Too many connections in all (1040), of this user (1203, 1226).
             (Some(1040 | 1203 | 1226), _) => ConnectError::too_many_connections(self),
             // Shutting down (1053), starting (3168), this host blocked (1129): nothing about the login.
-            (Some(1053 | 1129 | 3168), _) => ConnectError::unavailable(self),
+            (Some(1053 | 1129 | 3168), _) | (None, Self::Tls(tls::HandshakeError::Io(_))) => ConnectError::unavailable(self),
             (Some(_), _)
             | (
                 None,
