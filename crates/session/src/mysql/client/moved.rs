@@ -1,9 +1,13 @@
 //! Large commands that the server reads otherwise than the client wrote them: the beginning is written anew and is longer, and
 //! all that follows moves up by as much, from packet to packet, while it streams through.
 
-use mysql::packet::{HEADER_LEN, Header, PAYLOAD_MAX};
+use mysql::{
+    ErrorReply,
+    packet::{HEADER_LEN, Header, PAYLOAD_MAX},
+};
 
 use super::{Client, work::Upload};
+use crate::mysql::fault::Fault;
 
 /// The most bytes that a command may grow by. Twice as many are held back at each end of a packet.
 pub(super) const GROWTH_MAX: usize = 8 * 1024;
@@ -23,16 +27,22 @@ impl Client {
 
     /// Goes on with the next packet of a command of which so many bytes are in its own packets, and `tail` bytes are still
     /// to go out before it. Returns whether it is here.
-    pub(super) fn pass_next_moved(&mut self, sent: usize, tail: usize) -> bool {
+    ///
+    /// # Errors
+    /// With this packet the command is longer than allowed.
+    pub(super) fn pass_next_moved(&mut self, sent: usize, tail: usize) -> Result<bool, Fault> {
         let read = self.work.up.unscanned();
         let (Some(held), Some(header)) = (read.get(..tail), read.get(tail..).and_then(Header::peek)) else {
             // Far less than a buffer holds.
-            return !self.work.up.make_room(tail + HEADER_LEN);
+            return Ok(!self.work.up.make_room(tail + HEADER_LEN));
         };
+        if sent + header.len > self.engine.plan().mysql.packet_len_max {
+            return Err(Fault::Refused(Box::new(ErrorReply::packet_too_large())));
+        }
         let held = held.to_vec();
         self.work.up.drop(tail + HEADER_LEN);
         self.move_up(header, header.len, &held, sent);
-        true
+        Ok(true)
     }
 
     /// What did not fit into the last packet goes out in one more.

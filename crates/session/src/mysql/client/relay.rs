@@ -132,10 +132,7 @@ impl Client {
     fn upload(&mut self, server: &mut ServerConnection) -> Result<(), Fault> {
         while self.work.upload != Upload::Done && !self.work.up.is_amid_message() {
             match self.work.upload {
-                Upload::Moved { sent, .. } if sent > self.engine.plan().mysql.packet_len_max => {
-                    return Err(Fault::Refused(Box::new(ErrorReply::packet_too_large())));
-                }
-                Upload::Moved { sent, tail } => match self.pass_next_moved(sent, tail) {
+                Upload::Moved { sent, tail } => match self.pass_next_moved(sent, tail)? {
                     true => continue,
                     false => return Ok(()),
                 },
