@@ -193,7 +193,10 @@ pub fn code(error: &anyhow::Error) -> u16 {
 pub fn fails_with(wire: &mut MyWire, sql: &str) -> u16 {
     match wire.query(sql) {
         Ok(rows) => panic!("{sql} gave {rows:?}"),
-        Err(error) => code(&error),
+        Err(error) => {
+            assert!(code(&error) != 0, "{sql} had no answer: {error:#}");
+            code(&error)
+        }
     }
 }
 
@@ -223,9 +226,9 @@ pub fn last_words(wire: &mut MyWire) -> Result<u16> {
 
 /// Waits until a query of the superuser's says `expected`.
 pub fn until_says(server: &Server, sql: &str, expected: &str) -> Result<()> {
-    let mut last = String::new();
+    let (mut last, mut wire) = (String::new(), server.superuser(None)?);
     let answer = poll_until(watch::SOON, sql, || {
-        last = server.sql(sql)?;
+        last = wire.value(sql)?;
         Ok((last == expected).then_some(()))
     });
     answer.map_err(|error| error.context(format!("it said {last:?} instead of {expected:?}")))

@@ -1,0 +1,125 @@
+//! Fairness on MySQL servers, as far as it can be told without a clock: a light user is served beside a heavy one, many
+//! equal users share evenly, and guarantees and caps hold at every look.
+
+#![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
+
+mod common;
+mod mysql;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+
+use common::USER;
+use mysql::{MyScene, MySetup, client_of};
+use testkit::mysql::Server;
+use testkit::{Evenkeel, Result};
+use watch::{Over, TRUST, at_rest, until_in_use};
+
+const PATIENT: &str = "[pool]\ncheckout_timeout = \"60s\"";
+
+/// Clients of `user` that ask for `work` without a pause until `over`; how many answers they got.
+fn crowd(keel: &Evenkeel, user: &str, clients: u32, work: &str, over: &AtomicBool, served: &AtomicU32) -> Result<()> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients)
+            .map(|number| {
+                scope.spawn(move || -> Result<()> {
+                    let mut wire = client_of(keel, user)?;
+                    while !over.load(Ordering::Relaxed) {
+                        let token = format!("{user} {number}");
+                        assert_eq!(wire.value(&format!("select '{token}' from ({work}) as work"))?, token);
+                        served.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap())
+    })
+}
+
+#[test]
+fn users_are_served_fairly() -> Result<()> {
+    MySetup::new().user("light").user("capped").user("greedy").on_each(|server| {
+        light_beside_saturating(server)?;
+        guarantees_and_caps(server)
+    })
+}
+
+fn light_beside_saturating(server: &Server) -> Result<()> {
+    const LIGHT: u32 = 200;
+    let scene = MySetup::new().budget(5).user("light").toml(TRUST).toml(PATIENT).before(server)?;
+    let (over, heavy) = (AtomicBool::new(false), AtomicU32::new(0));
+    let at_light_end = thread::scope(|scope| -> Result<u32> {
+        let crowd = scope.spawn(|| crowd(&scene.evenkeel, USER, 40, "select sleep(0.005)", &over, &heavy));
+        let light = || -> Result<u32> {
+            until_in_use(&scene.evenkeel, 5)?;
+            let mut wire = scene.client_of("light")?;
+            for round in 0..LIGHT {
+                assert_eq!(wire.value(&format!("select {round}"))?, round.to_string());
+            }
+            Ok(heavy.load(Ordering::Relaxed))
+        };
+        let end = Over(&over);
+        let served = light();
+        drop(end);
+        crowd.join().unwrap()?;
+        served
+    })?;
+    // First in, first out over all clients would have given the heavy user forty answers for each of the light one's.
+    assert!(at_light_end < 20 * LIGHT, "{at_light_end} answers for the heavy user beside {LIGHT}");
+    assert!(at_light_end > 0);
+    scene.at_rest()
+}
+
+fn guarantees_and_caps(server: &Server) -> Result<()> {
+    const BUDGET: u32 = 6;
+    const LOOKS: u32 = 100;
+    let routes = "[[routes]]\nuser = \"app\"\nguarantee = 2\n[[routes]]\nuser = \"capped\"\ncap = 1\n\
+                  [[routes]]\nuser = \"greedy\"\nweight = 9";
+    let setup = MySetup::new().budget(BUDGET).user("capped").user("greedy").toml(TRUST).toml(PATIENT).toml(routes);
+    let scene = setup.before(server)?;
+    let over = AtomicBool::new(false);
+    let counts = [const { AtomicU32::new(0) }; 3];
+    thread::scope(|scope| -> Result<()> {
+        let crowds: Vec<_> = [USER, "capped", "greedy"]
+            .into_iter()
+            .zip(&counts)
+            .map(|(user, served)| {
+                let (keel, over) = (&scene.evenkeel, &over);
+                scope.spawn(move || crowd(keel, user, 8, "select sleep(0.004)", over, served))
+            })
+            .collect();
+        let end = Over(&over);
+        let looked = look(&scene, BUDGET, LOOKS);
+        drop(end);
+        let served = crowds.into_iter().try_for_each(|crowd| crowd.join().unwrap());
+        looked.and(served)
+    })?;
+    let [app, capped, greedy] = counts.map(AtomicU32::into_inner);
+    assert!(app > 0 && capped > 0 && greedy > 0, "{app} {capped} {greedy}");
+    at_rest(&scene.evenkeel)
+}
+
+/// Looks so many times, once everybody is at it, that the promises hold: by the metrics, which show all routes at once.
+fn look(scene: &MyScene<'_>, budget: u32, looks: u32) -> Result<()> {
+    let mut settled = 0;
+    while settled < looks {
+        let (_, page) = scene.evenkeel.http("/metrics")?;
+        let of = |family: &str, user: &str| -> u32 {
+            let samples = page.lines().filter(|line| line.starts_with(&format!("{family}{{")));
+            let own = samples.filter(|line| line.contains(&format!("user=\"{user}\"")));
+            own.map(|line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()).sum()
+        };
+        let held = |user: &str| of("evenkeel_route_held_connections", user);
+        let all: u32 = [USER, "capped", "greedy"].into_iter().map(held).sum();
+        assert!(all <= budget, "{all} connections");
+        assert!(held("capped") <= 1, "beyond its cap");
+        // Once it has what it is guaranteed, it is never below while it has clients waiting.
+        if settled > 0 || held(USER) >= 2 {
+            settled += 1;
+            assert!(held(USER) >= 2 || of("evenkeel_route_waiting_clients", USER) == 0, "{page}");
+        }
+    }
+    Ok(())
+}
