@@ -195,7 +195,7 @@ impl Needs {
     /// their number, would be too little for each.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`], when a number makes no sense; [`Error::TooMuchLoad`]; [`Error::NoRoom`], when the limits leave
+    /// [`Error::OutOfRange`], when a number makes no sense; [`Error::NoRoom`], when the limits leave
     /// less than one connection for each instance.
     pub fn advise(&self) -> Result<Advice, Error> {
         let mut derivation = Derivation::default();

@@ -1,6 +1,6 @@
 //! What can be wrong with the numbers that came in.
 
-use crate::{number, queue::LOAD_MAX};
+use crate::{number, workload::LOAD_MAX};
 
 /// The caller's numbers cannot be worked with.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

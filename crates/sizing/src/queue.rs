@@ -13,10 +13,7 @@ use crate::{
     number::{count, real, time, within},
 };
 
-/// The most connections, busy on average, that a search is made for.
-pub const LOAD_MAX: f64 = 100_000.0;
-
-/// The most connections that a search tries. Twice the load leaves no wait worth a number; the rest is for small loads.
+/// The most connections that a search tries: far beyond the largest load, where every target has long been met.
 const CONNECTIONS_MAX: u32 = 250_000;
 
 /// One queue in front of a number of connections.
@@ -79,10 +76,9 @@ impl Queue {
     /// The queue of this work in front of this many connections.
     ///
     /// # Errors
-    /// [`Error::Overloaded`], when there are not more connections than are busy on average; [`Error::TooMuchLoad`] above
-    /// [`LOAD_MAX`].
+    /// [`Error::Overloaded`], when there are not more connections than are busy on average.
     pub fn new(work: &Workload, connections: u32) -> Result<Self, Error> {
-        let load = checked_load(work)?;
+        let load = work.busy();
         if f64::from(connections) <= load {
             return Err(Error::Overloaded { load, connections });
         }
@@ -93,9 +89,9 @@ impl Queue {
     /// The fewest connections with which `target` is met.
     ///
     /// # Errors
-    /// [`Error::TooMuchLoad`] above [`LOAD_MAX`]; [`Error::OutOfRange`], when the target makes no sense.
+    /// [`Error::OutOfRange`], when the target makes no sense; [`Error::TooMuchLoad`], when the search ends without an answer.
     pub fn least(work: &Workload, target: Target) -> Result<Derived<Self>, Error> {
-        let load = checked_load(work)?;
+        let load = work.busy();
         let target = target.check()?;
         let mut blocked = 1.0;
         for connections in 1..=CONNECTIONS_MAX {
@@ -225,11 +221,6 @@ impl Queue {
 /// Source: Allen and Cunneen's approximation of G/G/c.
 pub fn variability(between_statements: f64, response_time: f64) -> f64 {
     (between_statements + response_time) / 2.0
-}
-
-fn checked_load(work: &Workload) -> Result<f64, Error> {
-    let load = work.busy();
-    if load > LOAD_MAX { Err(Error::TooMuchLoad { load }) } else { Ok(load) }
 }
 
 /// Erlang B of `k` connections from that of one fewer.

@@ -7,6 +7,9 @@ use crate::{
     number::{ceil, count, real, time, within},
 };
 
+/// The most connections, busy on average, that are thought of; a search for the right number ends soon then.
+pub const LOAD_MAX: f64 = 100_000.0;
+
 /// How often statements come, and how long one keeps its connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Workload {
@@ -28,11 +31,12 @@ pub struct Nodes {
 impl Workload {
     /// # Errors
     /// [`Error::OutOfRange`], when there is less than one query a day or more than 1,000,000,000 a second, or one takes less
-    /// than a microsecond or more than a day.
+    /// than a microsecond or more than a day; [`Error::TooMuchLoad`], when more than [`LOAD_MAX`] connections would be busy.
     pub fn new(queries_per_second: f64, response_time: Duration) -> Result<Self, Error> {
         within("queries per second", queries_per_second, 1e-5..=1e9)?;
         within("response time in seconds", response_time.as_secs_f64(), 1e-6..=86_400.0)?;
-        Ok(Self { queries_per_second, response_time })
+        let work = Self { queries_per_second, response_time };
+        if work.busy() > LOAD_MAX { Err(Error::TooMuchLoad { load: work.busy() }) } else { Ok(work) }
     }
 
     /// Statements per second, all clients together.
@@ -226,5 +230,7 @@ mod tests {
         for (rate, time) in [(0.0, MS(5)), (-1.0, MS(5)), (f64::NAN, MS(5)), (1e12, MS(5)), (1.0, Duration::ZERO)] {
             assert!(matches!(Workload::new(rate, time), Err(Error::OutOfRange { .. })), "{rate} {time:?}");
         }
+        assert!(Workload::new(LOAD_MAX, MS(1_000)).is_ok());
+        assert_eq!(Workload::new(LOAD_MAX, MS(2_000)), Err(Error::TooMuchLoad { load: 2.0 * LOAD_MAX }));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::LOAD_MAX;
 
 /// Work that keeps `load` connections busy, 5 ms each.
 fn work(load: f64) -> Workload {
@@ -111,10 +112,6 @@ fn thousands_of_connections_keep_their_precision() {
     near(Queue::new(&work(4_000.0), 4_100).unwrap().wait_probability(), by_definition(4_000.0, 4_100), 1e-9);
     let most = Queue::least(&work(LOAD_MAX), Target::Mean(Duration::from_millis(1))).unwrap().value;
     assert!(most.connections() > 100_000);
-    assert!(matches!(
-        Queue::least(&work(LOAD_MAX + 1.0), Target::Mean(Duration::from_millis(1))),
-        Err(Error::TooMuchLoad { .. })
-    ));
 }
 
 #[test]
