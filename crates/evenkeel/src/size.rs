@@ -5,7 +5,12 @@ mod plot;
 mod points;
 mod values;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -76,7 +81,8 @@ impl Size {
                 answer::curve(&fit) + "\n" + &answer::needed(&needs)?
             }
         };
-        print!("{text}");
+        // Not print!, which panics when a pager closes early.
+        io::stdout().write_all(text.as_bytes()).context("the answer cannot be written")?;
         Ok(ExitCode::SUCCESS)
     }
 

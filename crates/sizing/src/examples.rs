@@ -28,7 +28,7 @@ const SLOTS: u32 = 1_024;
 /// All of them, in the order of the sources.
 ///
 /// # Errors
-/// None: the figures are in range. The functions that make sure of it are not spared for that.
+/// Those of the functions called; the figures of the documents are in range and cause none.
 pub fn examples() -> Result<Vec<Example>, crate::Error> {
     Ok(vec![first_figure()?, two_nodes(), pool_and_nodes()?, room_for_bursts()?, vttablet(), user_share()?])
 }

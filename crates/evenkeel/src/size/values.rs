@@ -1,6 +1,6 @@
 //! Numbers and times of the command line. What is wrong is said together with what is probably meant.
 
-use std::{fmt::Display, time::Duration};
+use std::time::Duration;
 
 use route::nearest;
 
@@ -77,7 +77,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if unit.is_empty() {
         return Err(format!("the unit is missing: did you mean {digits}ms?"));
     }
-    let known = UNITS.iter().find(|(names, _)| names[0] == unit || names[1] == unit && names[1] == "µs");
+    let known = UNITS.iter().find(|(names, _)| names[0] == unit || unit == "µs" && names.contains(&unit));
     let Some((_, length)) = known else {
         let names = UNITS.iter().flat_map(|(names, _)| *names).copied();
         let meant = nearest(unit, names).and_then(|near| UNITS.iter().find(|(names, _)| names.contains(&near)));
@@ -114,7 +114,7 @@ fn whole(text: &str, least: u32, most: u32) -> Result<u32, String> {
     if number.fract() == 0.0 {
         return Ok(number as u32);
     }
-    Err(format!("a whole number is expected; the nearest is {}", plain(number.round())))
+    Err(format!("a whole number is expected; the nearest is {}", number.round()))
 }
 
 fn within(number: f64, least: f64, most: f64) -> Result<f64, String> {
@@ -122,12 +122,7 @@ fn within(number: f64, least: f64, most: f64) -> Result<f64, String> {
         return Ok(number);
     }
     let nearest = number.clamp(least, most);
-    Err(format!("not between {} and {}; the nearest is {}", plain(least), plain(most), plain(nearest)))
-}
-
-/// A number as it can be given again.
-fn plain(number: f64) -> impl Display {
-    number
+    Err(format!("not between {least} and {most}; the nearest is {nearest}"))
 }
 
 /// What is at the beginning and could be a number, and the rest.

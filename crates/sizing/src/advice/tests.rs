@@ -103,7 +103,8 @@ proptest! {
         prop_assert!(slots.is_none_or(|slots| of_server <= slots));
         prop_assert!(max_connections.is_none_or(|most| of_server + 3 <= most));
         prop_assert!(high.is_none_or(|high| of_server <= high));
-        prop_assert_eq!(advice.expected.is_none(), f64::from(advice.budget) <= advice.expected.map_or(f64::INFINITY, |queue| queue.utilisation() * f64::from(queue.connections())));
+        let load = rate * hold_ms as f64 / 1e3 / f64::from(servers * instances);
+        prop_assert_eq!(advice.expected.is_none(), f64::from(advice.budget) <= load);
         if !matches!(advice.binding, Binding::Limited(_)) {
             let queue = advice.expected.unwrap();
             prop_assert!(queue.percentile(99.0) <= wait_ms as f64 / 1e3);
