@@ -113,13 +113,14 @@ impl Settings {
         self.key
     }
 
-    /// Appends the one `SET` statement that turns these variables into those of `wanted`; nothing when they are equal.
-    /// The current database is not part of it.
-    pub fn write_change(&self, wanted: &Self, out: &mut Vec<u8>) {
+    /// Appends the one `SET` statement that turns these variables into those of `wanted`; nothing when they are equal. What
+    /// `wanted` does not have goes back to its value in `base`, or to the server's default. The current database is not part
+    /// of it.
+    pub fn write_change(&self, wanted: &Self, base: &Self, out: &mut Vec<u8>) {
         if Arc::ptr_eq(&self.entries, &wanted.entries) {
             return;
         }
-        let gone = self.iter().filter(|(name, _)| wanted.get(name).is_none()).map(|(name, _)| (name, None));
+        let gone = self.iter().filter(|(name, _)| wanted.get(name).is_none()).map(|(name, _)| (name, base.get(name)));
         let new = wanted.iter().filter(|(name, value)| self.get(name) != Some(value));
         let mut glue: &[u8] = b"SET ";
         for (name, value) in gone.chain(new.map(|(name, value)| (name, Some(value)))) {
@@ -207,7 +208,7 @@ mod tests {
 
     fn change(from: &Settings, to: &Settings) -> String {
         let mut out = Vec::new();
-        from.write_change(to, &mut out);
+        from.write_change(to, &Settings::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -224,6 +225,14 @@ mod tests {
             change(&other, &one),
             "SET @@SESSION.`time_zone`=DEFAULT, @@SESSION.`autocommit`='OFF', @@SESSION.`sql_mode`='ANSI'"
         );
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_goes_back_to_what_sessions_begin_with() {
+        let (one, base) = (settings(&[("a", "1"), ("b", "2")]), settings(&[("a", "7"), ("c", "3")]));
+        let mut out = Vec::new();
+        one.write_change(&Settings::default(), &base, &mut out);
+        assert_eq!(out, b"SET @@SESSION.`a`=7, @@SESSION.`b`=DEFAULT");
     }
 
     #[test]

@@ -11,7 +11,10 @@ use arc_swap::ArcSwap;
 use auth::{rsa::KeyPair, scram::Key};
 use pool::{ClassId, RouteId, RouteLimits};
 use route::{Identity, NoRoute, Resolved, ServerIndex};
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, Semaphore},
+};
 
 use crate::{
     console::Console,
@@ -34,6 +37,10 @@ pub const ROUTES_MAX: usize = 100_000;
 /// listener's queue.
 pub const LOBBY_MAX: usize = 64;
 
+/// The most passwords of MySQL clients that are decrypted and hashed at once: as with SCRAM, whoever connects can ask for
+/// it, and those who are logged in need the processors as well.
+const LOGIN_CHECKS_MAX: usize = 2;
+
 /// At the end, how long clients may take to read why they are disconnected.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,7 +60,9 @@ pub struct Engine {
     /// What a MySQL client is checked against whose user does not exist.
     pub(crate) decoy: UserSecret,
     /// With what MySQL clients without TLS hide their password, if the plan names no key: made when the first one asks.
-    rsa_key: OnceLock<Option<Arc<KeyPair>>>,
+    rsa_key: OnceCell<Option<Arc<KeyPair>>>,
+    /// Turns for what is costly in a MySQL client's login.
+    pub(crate) login_checks: Arc<Semaphore>,
     /// Turns for checking passwords of guests at servers.
     pub(crate) guest_checks: Semaphore,
     world: Mutex<World>,
@@ -129,7 +138,8 @@ impl Engine {
             console: OnceLock::new(),
             mock_seed: Key::new(random()),
             decoy: UserSecret::new(auth::Credential::Plain(auth::Secret::new(random::<32>().to_vec()))),
-            rsa_key: OnceLock::new(),
+            rsa_key: OnceCell::new(),
+            login_checks: Arc::new(Semaphore::new(LOGIN_CHECKS_MAX)),
             guest_checks: Semaphore::new(CHECKS_MAX),
             world: Mutex::new(world),
         });
@@ -231,12 +241,17 @@ impl Engine {
     }
 
     /// With what MySQL clients without TLS hide their password.
-    pub(crate) fn rsa_key(&self, plan: &Plan) -> Option<Arc<KeyPair>> {
-        let made = || {
-            let key = KeyPair::generate().inspect_err(|error| tracing::warn!(%error, "no RSA key for MySQL clients"));
+    pub(crate) async fn rsa_key(&self, plan: &Plan) -> Option<Arc<KeyPair>> {
+        if let key @ Some(_) = &plan.mysql.rsa_key {
+            return key.clone();
+        }
+        // It takes a good part of a second, in which this thread has others to serve.
+        let made = async || {
+            let key = tokio::task::spawn_blocking(KeyPair::generate).await.ok()?;
+            let key = key.inspect_err(|error| tracing::warn!(%error, "no RSA key for MySQL clients"));
             key.ok().map(Arc::new)
         };
-        plan.mysql.rsa_key.clone().or_else(|| self.rsa_key.get_or_init(made).clone())
+        self.rsa_key.get_or_init(made).await.clone()
     }
 
     /// What is known of a guest whose password a server has accepted.
@@ -417,7 +432,8 @@ impl World {
             server_database: resolved.server_database.clone(),
             flavour: *flavour,
         };
-        let secret = plan.secret(resolved, user, database).or_else(|| self.guests.get(user).map(|guest| guest.secret.clone()));
+        let secret =
+            plan.secret(resolved, user, database).or_else(|| self.guests.get(user).map(|guest| guest.secret.clone()));
         let lane =
             |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, resolved.terms.clone(), handling(plan));
         let link = known.driver.open(&names, secret, route_limits(resolved), lane);

@@ -89,6 +89,8 @@ pub(crate) struct Flow {
     spill: Vec<u8>,
     /// How many bytes of `spill` were written.
     spilled: usize,
+    /// How many bytes were written in all.
+    written: u64,
     /// Bytes of the current message that have not come yet, and what becomes of them.
     rest: Option<(usize, Rest)>,
     /// To this it grows as soon as it is filled.
@@ -188,6 +190,11 @@ impl Flow {
         self.spill.len() - self.spilled + self.approved.len()
     }
 
+    /// How many bytes were written so far. Only good to be compared with itself.
+    pub(crate) fn written_len(&self) -> u64 {
+        self.written
+    }
+
     /// Passes `len` bytes on, also those of them that have not come yet.
     pub(crate) fn forward(&mut self, len: usize) {
         self.pass(len, Rest::Forward);
@@ -283,6 +290,7 @@ impl Flow {
     }
 
     fn written(&mut self, len: usize) {
+        self.written += len as u64;
         let from_spill = len.min(self.spill.len() - self.spilled);
         self.spilled += from_spill;
         self.approved.start += len - from_spill;

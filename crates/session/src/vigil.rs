@@ -51,9 +51,9 @@ pub(crate) struct Vigil {
 }
 
 impl Vigil {
-    pub(crate) fn new(registry: Arc<Registry>, shared: Arc<ClientEntry>) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, shared: Arc<ClientEntry>, terms: &ArcSwap<Terms>) -> Self {
         let since = shared.since;
-        Self {
+        let vigil = Self {
             registry,
             shared,
             phase: Phase::Idle,
@@ -61,7 +61,10 @@ impl Vigil {
             leaving: false,
             leased_at: since,
             asked_at: since,
-        }
+        };
+        // Also who never asks for anything is silent.
+        vigil.arm(&terms.load().timeouts);
+        vigil
     }
 
     /// A lease, and with it a unit of work, begins.

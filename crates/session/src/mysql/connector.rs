@@ -120,7 +120,9 @@ impl ServerError {
             // Too many connections in all (1040), of this user (1203, 1226).
             (Some(1040 | 1203 | 1226), _) => ConnectError::too_many_connections(self),
             // Shutting down (1053), starting (3168), this host blocked (1129): nothing about the login.
-            (Some(1053 | 1129 | 3168), _) | (None, Self::Tls(tls::HandshakeError::Io(_))) => ConnectError::unavailable(self),
+            (Some(1053 | 1129 | 3168), _) | (None, Self::Tls(tls::HandshakeError::Io(_))) => {
+                ConnectError::unavailable(self)
+            }
             (Some(_), _)
             | (
                 None,
@@ -159,7 +161,15 @@ impl Connector for MyConnector {
     }
 
     async fn rekey(&self, server: &mut ServerConnection, to: &Arc<Login>) -> Result<(), ConnectError<ServerError>> {
-        login::change_user(server, to).await.map_err(ServerError::classify)
+        if server.session.is_mariadb && server.role.is_some() {
+            // There the next user would have the role of the last one.
+            return Err(ConnectError::unavailable(ServerError::Setup("the session would keep its role".into())));
+        }
+        // Whatever failed here: whether the user may log in is for an ordinary login to tell.
+        let moved = login::change_user(server, to, to.database.as_bytes()).await;
+        moved.map_err(ConnectError::unavailable)?;
+        server.role = login::role(server).await.map_err(ConnectError::unavailable)?;
+        Ok(())
     }
 
     fn is_reusable(&self, server: &mut ServerConnection) -> bool {
@@ -192,32 +202,46 @@ impl Connector for MyConnector {
     }
 }
 
-/// Wipes what clients have left in the session: `COM_RESET_CONNECTION` where there is one, else a new login.
+/// Wipes what clients have left in the session.
+///
+/// A role stays through a reset on both servers (seen with MySQL 9.7, MariaDB 10.11), and on MariaDB also through a new
+/// login. A connection that does not lose it serves nobody again.
 pub(crate) async fn reset(server: &mut ServerConnection) -> Result<(), ServerError> {
+    reset_session(server).await?;
+    if login::role(server).await? != server.role {
+        log_in_anew(server, None).await?;
+    }
+    match login::role(server).await? == server.role {
+        true => Ok(()),
+        false => Err(ServerError::Setup("the session keeps a role that a client has set".into())),
+    }
+}
+
+/// By `COM_RESET_CONNECTION` where there is one, else by a new login.
+async fn reset_session(server: &mut ServerConnection) -> Result<(), ServerError> {
     let mut packet = Vec::new();
     write::command(&mut packet, Command::ResetConnection, b"");
     match run(server, exchange::Asked::Simple, &packet).await {
         Ok(()) => {}
         // Servers before MySQL 5.7 and MariaDB 10.2 do not know the command.
-        Err(ServerError::Statement { .. }) => return log_in_anew(server).await,
+        Err(ServerError::Statement { .. }) => return log_in_anew(server, None).await,
         Err(error) => return Err(error),
     }
     if server.settings.schema() != server.fresh.schema() {
         // The current database stays through a reset.
         if server.fresh.schema().is_empty() {
-            return log_in_anew(server).await;
+            return log_in_anew(server, None).await;
         }
         packet.clear();
         write::command(&mut packet, Command::InitDb, server.fresh.schema());
         run(server, exchange::Asked::Simple, &packet).await?;
     }
-    let fresh = server.fresh.clone();
-    server.renew(fresh);
+    server.renew();
     login::set_up(server).await
 }
 
-/// Logs in again as the same user, to where connections of the route begin.
-pub(crate) async fn log_in_anew(server: &mut ServerConnection) -> Result<(), ServerError> {
+/// Logs in again as the same user, in this database, which may be empty; `None`: where connections of the route begin.
+pub(crate) async fn log_in_anew(server: &mut ServerConnection, schema: Option<&[u8]>) -> Result<(), ServerError> {
     let same = server.login.clone();
-    login::change_user(server, &same).await
+    login::change_user(server, &same, schema.unwrap_or(same.database.as_bytes())).await
 }

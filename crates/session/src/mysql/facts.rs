@@ -17,7 +17,7 @@ pub(crate) struct Facts {
     pub(crate) version: Vec<u8>,
     /// What it can do.
     pub(crate) capabilities: Capabilities,
-    /// How texts are to be read under its default `sql_mode`, which is this.
+    /// How texts are to be read under the `sql_mode` with which sessions begin, which is this.
     pub(crate) reading: Mode,
     pub(crate) sql_mode: Vec<u8>,
     /// The collation of sessions that ask for one that it does not know.
@@ -51,7 +51,7 @@ impl Facts {
             let Some(id) = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) else { continue };
             collations.insert(id, Collation { name: name.to_vec(), charset: charset.to_vec() });
         }
-        let text = b"SELECT @@GLOBAL.character_set_server, @@GLOBAL.collation_server, @@GLOBAL.sql_mode";
+        let text = b"SELECT @@GLOBAL.character_set_server, @@GLOBAL.collation_server, @@SESSION.sql_mode";
         let rows = connector::rows(server, text).await?;
         let mut values = TextRow::new(rows.first().map(Vec::as_slice).unwrap_or_default());
         let mut next = || values.next().flatten().unwrap_or_default().to_vec();

@@ -271,7 +271,7 @@ impl Guest<'_> {
             channel: if self.stream.is_secure_channel() { Channel::Secure } else { Channel::Plain },
             greeted,
             random: random(),
-            keys: engine.rsa_key(plan),
+            keys: engine.rsa_key(plan).await,
         };
         let mut step = Login::begin(opening, terms, &mut self.sequence, &mut self.out);
         loop {
@@ -288,8 +288,14 @@ impl Guest<'_> {
                 }
                 Step::Refused(why) => return Err(Refusal::Secret { user, why }),
                 Step::Check(check) => {
-                    // Some milliseconds of hashing or of RSA.
-                    let checked = tokio::task::spawn_blocking(move || check.run()).await;
+                    // Some milliseconds of hashing or of RSA, which anybody can ask for: no more at once than leave room for
+                    // those who are logged in. The turn is over when the work is, though the client may be gone by then.
+                    let turn = engine.login_checks.clone().acquire_owned().await;
+                    let checked = tokio::task::spawn_blocking(move || {
+                        let _turn = turn;
+                        check.run()
+                    })
+                    .await;
                     match checked.map_err(|_| Refusal::Gone)? {
                         Ok(accepted) => Step::Accepted(accepted),
                         Err(why) => Step::Refused(why),
@@ -400,6 +406,8 @@ pub(super) struct Admitted {
     pub(super) route: Arc<Link<Mysql>>,
     pub(super) state: State,
     pub(super) sequence: u8,
+    /// What it sent behind its proof.
+    pub(super) read: Vec<u8>,
 }
 
 /// A client's session is over.
@@ -458,7 +466,7 @@ impl Guest<'_> {
         presence.rename((user, user_limit), (route.database.clone(), database_limit))?;
         let state = State::new(settings, route.shared.reading());
         self.write().await?;
-        Ok(Admitted { route, state, sequence: self.sequence })
+        Ok(Admitted { route, state, sequence: self.sequence, read: std::mem::take(&mut self.read) })
     }
 }
 

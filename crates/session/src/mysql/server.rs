@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use mysql::{Capabilities, dial::Session, exchange::Exchange, settings::Settings, statement::ServerStatements};
+use route::Address;
 
-use super::connector::{Login, fresh};
-use crate::{cancel::CancelTarget, stream::Stream};
+use super::connector::{Habits, Login, fresh};
+use crate::{
+    cancel::{CancelTarget, Means},
+    stream::Stream,
+};
 
 /// A server connection that can be lent.
 #[derive(Debug)]
@@ -15,8 +19,12 @@ pub struct ServerConnection {
     pub(crate) cancel: Arc<CancelTarget>,
     /// What holds here now.
     pub(crate) settings: Settings,
-    /// What held here right after the login.
+    /// What held here right after the login, as far as clients have settings of their own in its place.
     pub(crate) fresh: Settings,
+    /// What `init_sql` has set beyond that: it stands in for the server's defaults.
+    pub(crate) base: Settings,
+    /// The role that the login gave, as the server writes it; `None`: none, or a server that knows no roles.
+    pub(crate) role: Option<Vec<u8>>,
     /// Statements prepared here.
     pub(crate) statements: ServerStatements,
     /// Numbers of statements to be closed before the next command.
@@ -31,6 +39,8 @@ pub struct ServerConnection {
     pub(crate) login: Arc<Login>,
     /// What the server will tell of its session that we caused ourselves.
     pub(crate) echo: Echo,
+    /// What is done with every connection to the server, as of its login.
+    pub(crate) habits: Arc<Habits>,
     fitness: Fitness,
 }
 
@@ -74,23 +84,26 @@ impl ServerConnection {
         stream: Stream,
         session: Session,
         login: Arc<Login>,
-        cancel: CancelTarget,
-        statements_max: usize,
+        address: Address,
+        habits: Arc<Habits>,
     ) -> Self {
         let fresh = fresh(login.database.as_bytes());
         Self {
             stream,
             exchange: Exchange::new(session.capabilities, session.status),
-            cancel: Arc::new(cancel),
+            cancel: Arc::new(CancelTarget::new(address, session.connection_id, means(&login, &habits))),
             settings: fresh.clone(),
             fresh,
-            statements: ServerStatements::new(statements_max),
+            base: Settings::default(),
+            role: None,
+            statements: ServerStatements::new(habits.statements_max),
             to_close: Vec::new(),
             insert_id: InsertId::Known(0),
             texts: Texts::Many,
             session,
             login,
             echo: Echo::None,
+            habits,
             fitness: Fitness::Fit,
         }
     }
@@ -136,14 +149,37 @@ impl ServerConnection {
         self.is_clean() && self.stream.is_quiet()
     }
 
-    /// Notes that the session here is as after the login again, whoever's it was.
-    pub(crate) fn renew(&mut self, fresh: Settings) {
-        self.settings = fresh.clone();
-        self.fresh = fresh;
+    /// Notes that the variables here are these; the current database is what it is.
+    pub(crate) fn take_variables(&mut self, wanted: &Settings) {
+        let schema = self.settings.schema().to_vec();
+        self.settings = wanted.clone();
+        self.settings.set_schema(&schema);
+    }
+
+    /// Notes that somebody has logged in here anew, in this database. Queries here are killed in this user's name from now
+    /// on: servers let nobody kill those of others.
+    pub(crate) fn enter(&mut self, session: Session, login: Arc<Login>, schema: &[u8]) {
+        let (address, process) = (self.cancel.address().clone(), self.process());
+        self.cancel = Arc::new(CancelTarget::new(address, process, means(&login, &self.habits)));
+        self.exchange = Exchange::new(session.capabilities, session.status);
+        self.session = session;
+        self.fresh = fresh(login.database.as_bytes());
+        self.login = login;
+        self.renew();
+        self.settings.set_schema(schema);
+    }
+
+    /// Notes that the session here is as after the login again. How many statements a text may hold is no part of it.
+    pub(crate) fn renew(&mut self) {
+        self.settings = self.fresh.clone();
+        self.base = Settings::default();
         self.statements.clear();
         self.to_close.clear();
         self.insert_id = InsertId::Known(0);
-        self.texts = Texts::Many;
         self.echo = Echo::None;
     }
+}
+
+fn means(login: &Arc<Login>, habits: &Arc<Habits>) -> Means {
+    Means::Mysql { login: login.clone(), habits: habits.clone() }
 }

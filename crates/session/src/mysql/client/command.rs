@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     mysql::{
-        connector,
+        connector::{self, ServerError},
         facts::Facts,
-        fault::{Fault, ServerFault},
+        fault::Fault,
         server::{InsertId, ServerConnection, Texts},
     },
     pin::Pin,
@@ -45,6 +45,11 @@ impl Client {
         let Asked { command, header, size } = asked;
         if size == Size::Large {
             self.carry_out_large(command, header, held).await?;
+            if self.work.upload != Upload::Done {
+                // It was denied in the middle. What is still to come of it must not be taken for commands.
+                self.hang_up().await;
+                return Ok(Next::Leave);
+            }
             return Ok(Next::Command);
         }
         match command {
@@ -137,20 +142,18 @@ impl Client {
 
     /// The command was passed on: relays the answer, and takes what it means for the session.
     pub(super) async fn converse(&mut self, asked: exchange::Asked, held: &mut Held) -> Result<(), Fault> {
-        // What was answered before must not get lost with this connection.
-        self.flush().await?;
         let Some(lease) = held else { return Ok(()) };
         lease.exchange.ask(asked);
         if self.state.sets_insert_id() {
             lease.insert_id = InsertId::Of(self.shared.number());
         }
-        let sent_before = self.route.meters().bytes_sent.get();
+        let written_before = self.work.down.written_len();
         match self.relay(lease).await {
             Ok(()) => {}
             Err(Fault::Server(fault)) => {
-                let seen = match self.route.meters().bytes_sent.get() == sent_before {
-                    true if !self.work.down.is_amid_message() => Seen::Nothing,
-                    _ => Seen::Some,
+                let seen = match self.work.down.written_len() == written_before {
+                    true => Seen::Nothing,
+                    false => Seen::Some,
                 };
                 return self.lost(held, fault, seen);
             }
@@ -161,17 +164,22 @@ impl Client {
         if self.state.changes_schema() {
             self.route.shared.schema_changed();
         }
-        if let Err(fault) = self.look_back(held).await {
-            return self.lost(held, fault, Seen::Some);
+        if let Err(error) = self.look_back(held).await?
+            && let Some(lease) = held.take()
+        {
+            // Nothing of the session is there, and the client has its answer.
+            self.shared.end_lease();
+            tracing::warn!(process = lease.process(), %error, "server connection lost behind an answer");
+            lease.discard("it broke behind an answer");
         }
         self.finish(held)
     }
 
     /// Before the connection goes back: asks it what only it can tell of the statement that it ran.
-    async fn look_back(&mut self, held: &mut Held) -> Result<(), ServerFault> {
-        let Some(lease) = held else { return Ok(()) };
+    async fn look_back(&mut self, held: &mut Held) -> Result<Result<(), ServerError>, Fault> {
+        let Some(lease) = held else { return Ok(Ok(())) };
         if self.holds(lease) || lease.unfit().is_some() {
-            return Ok(());
+            return Ok(Ok(()));
         }
         let reply = &self.work.reply;
         let wants = LookBack {
@@ -184,35 +192,23 @@ impl Client {
             self.state.memory.diagnostics = super::diagnostics::Diagnostics::default();
         }
         if wants == LookBack::default() {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        // The client has its answer while we ask.
-        let pending = self.work.down.pending();
-        if self.flush().await.is_err() {
-            return Ok(());
+        // The client may have its answer while we ask; who is slow to take it does not keep the connection.
+        self.write_what_goes().await?;
+        let told = match self.attended(lease, async |server| wants.ask(server).await).await? {
+            Ok(told) => told,
+            // Killed, perhaps, by somebody who meant what ran before.
+            Err(ServerError::Statement { .. }) => Told::default(),
+            Err(error) => return Ok(Err(error)),
+        };
+        let memory = &mut self.state.memory;
+        if let Some(rows) = told.warnings {
+            memory.diagnostics = super::diagnostics::Diagnostics::of_rows(&rows, self.work.reply.warnings);
         }
-        tracing::trace!(pending, ?wants, "asking the connection about its last statement");
-        self.ask_back(wants, held).await
-    }
-
-    async fn ask_back(&mut self, wants: LookBack, held: &mut Held) -> Result<(), ServerFault> {
-        let Some(lease) = held else { return Ok(()) };
-        let server: &mut ServerConnection = lease;
-        // In this order: a SELECT clears what SHOW WARNINGS would tell, which clears nothing.
-        if wants.warnings {
-            let rows = connector::rows(server, b"SHOW WARNINGS").await.map_err(untold)?;
-            self.state.memory.diagnostics = super::diagnostics::Diagnostics::of_rows(&rows, self.work.reply.warnings);
-        }
-        if wants.found_rows {
-            self.state.memory.found_rows =
-                number(&connector::rows(server, b"SELECT FOUND_ROWS()").await.map_err(untold)?);
-        }
-        if wants.insert_id {
-            let id = number(&connector::rows(server, b"SELECT LAST_INSERT_ID()").await.map_err(untold)?);
-            self.state.memory.insert_id = id;
-            server.insert_id = InsertId::Known(id);
-        }
-        Ok(())
+        memory.found_rows = told.found_rows.unwrap_or(memory.found_rows);
+        memory.insert_id = told.insert_id.unwrap_or(memory.insert_id);
+        Ok(Ok(()))
     }
 
     /// Answers the command at hand with OK.
@@ -271,8 +267,31 @@ struct LookBack {
     found_rows: bool,
 }
 
-fn untold(error: connector::ServerError) -> ServerFault {
-    ServerFault::Settings(error.to_string())
+/// What it told.
+#[derive(Debug, Default)]
+struct Told {
+    warnings: Option<Vec<Vec<u8>>>,
+    found_rows: Option<u64>,
+    insert_id: Option<u64>,
+}
+
+impl LookBack {
+    async fn ask(self, server: &mut ServerConnection) -> Result<Told, ServerError> {
+        let mut told = Told::default();
+        // In this order: a SELECT clears what SHOW WARNINGS would tell, which clears nothing.
+        if self.warnings {
+            told.warnings = Some(connector::rows(server, b"SHOW WARNINGS").await?);
+        }
+        if self.found_rows {
+            told.found_rows = Some(number(&connector::rows(server, b"SELECT FOUND_ROWS()").await?));
+        }
+        if self.insert_id {
+            let id = number(&connector::rows(server, b"SELECT LAST_INSERT_ID()").await?);
+            server.insert_id = InsertId::Known(id);
+            told.insert_id = Some(id);
+        }
+        Ok(told)
+    }
 }
 
 /// The number in the first column of the first row.

@@ -171,6 +171,7 @@ impl Client {
         self.route.meters().clients.dec();
         link.meters().clients.inc();
         self.mode = link.terms().pool_mode;
+        self.state.move_over((&self.route.server_database, &link.server_database), link.shared.reading());
         self.route = link;
         Ok(())
     }

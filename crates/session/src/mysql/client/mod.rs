@@ -46,6 +46,10 @@ use crate::{
 /// How long a client may take to read our last words.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Beyond this many bytes of answers that wait to be written, a client's next command waits for its turn: some of them ask
+/// little and are answered by much.
+const UNSENT_MAX: usize = 64 * 1024;
+
 /// A client that has logged in.
 pub(crate) struct Client {
     stream: Stream,
@@ -88,7 +92,7 @@ impl Client {
         Box::new(Self {
             stream,
             mode: route.terms().pool_mode,
-            vigil: Vigil::new(engine.registry.clone(), shared.clone()),
+            vigil: Vigil::new(engine.registry.clone(), shared.clone(), &route.terms),
             engine,
             route,
             shared,
@@ -135,12 +139,28 @@ impl Client {
 
     async fn live(&mut self, held: &mut Held) -> Result<(), Fault> {
         loop {
-            self.work.open_up(&self.engine.buffers, self.route.handling.load().message_len_max);
+            self.idle().await?;
+            // Boxed: the commands need far more room than an idle session shall take.
+            if Box::pin(self.serve_commands(held)).await? == Next::Leave {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Carries commands out until the client has none, and nothing of it is held.
+    async fn serve_commands(&mut self, held: &mut Held) -> Result<Next, Fault> {
+        self.work.open_up(&self.engine.buffers, self.route.handling.load().message_len_max);
+        self.fill().await?;
+        loop {
             match self.take_in()? {
-                Intake::Command(command) => match self.carry_out(command, held).await? {
-                    Next::Command => {}
-                    Next::Leave => return Ok(()),
-                },
+                Intake::Command(command) => {
+                    if self.work.down.pending() > UNSENT_MAX {
+                        self.flush().await?;
+                    }
+                    if self.carry_out(command, held).await? == Next::Leave {
+                        return Ok(Next::Leave);
+                    }
+                }
                 Intake::More => {
                     // What is said unasked is read as the answer to the next command, and has its number.
                     self.work.reply.sequence = 0;
@@ -148,9 +168,7 @@ impl Client {
                     if held.is_some() {
                         self.await_holding(held).await?;
                     } else if self.work.close(&self.engine.buffers) {
-                        self.idle().await?;
-                        self.work.open_up(&self.engine.buffers, self.route.handling.load().message_len_max);
-                        self.fill().await?;
+                        return Ok(Next::Command);
                     } else {
                         self.fill().await?;
                     }
@@ -198,6 +216,18 @@ impl Client {
             .await?;
             self.route.meters().bytes_sent.add(pending as u64);
         }
+        Ok(())
+    }
+
+    /// Writes what can be written without waiting.
+    async fn write_what_goes(&mut self) -> Result<(), Fault> {
+        let pending = self.work.down.pending();
+        let gone = poll_fn(|cx| match self.work.down.poll_flush(cx, &mut self.stream) {
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Fault::ClientGone)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        });
+        gone.await?;
+        self.route.meters().bytes_sent.add((pending - self.work.down.pending()) as u64);
         Ok(())
     }
 

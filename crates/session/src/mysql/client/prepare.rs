@@ -97,15 +97,10 @@ impl Client {
         if same && !insert_id && needs.texts.is_none_or(|texts| texts == server.texts) {
             return Ok(Brought::Ready { front: Vec::new() });
         }
-        match self.change(server, needs, insert_id).await {
+        let goal =
+            Goal { settings: self.state.settings.clone(), insert_id: insert_id.then_some(self.state.memory.insert_id) };
+        match self.attended(server, async |server| goal.reach(server, needs).await).await? {
             Ok(front) => Ok(Brought::Ready { front }),
-            Err(ServerError::Statement { code, sqlstate, message }) => {
-                self.deny(&mysql::ErrorReply::new(code, sqlstate, message));
-                self.work.reply.failure = Some(code);
-                // Only the current database can be refused without harm: it may be gone. The connection is as it was.
-                self.finish(held)?;
-                Ok(Brought::Denied)
-            }
             Err(error) => {
                 self.lost(held, ServerFault::Settings(error.to_string()), super::lease::Seen::Nothing)?;
                 Ok(Brought::Denied)
@@ -113,23 +108,34 @@ impl Client {
         }
     }
 
-    async fn change(
-        &self,
-        server: &mut ServerConnection,
-        needs: &Needs,
-        insert_id: bool,
-    ) -> Result<Vec<u8>, ServerError> {
+    /// Puts another packet in the place of the command at hand. It is passed on at once.
+    pub(super) fn replace_command(&mut self, header: Header, packet: &[u8]) {
+        self.work.up.drop(header.total());
+        self.work.up.insert().extend_from_slice(packet);
+    }
+}
+
+/// Where a client believes to be.
+struct Goal {
+    settings: Settings,
+    /// Its last insert id, if the connection must know it.
+    insert_id: Option<u64>,
+}
+
+impl Goal {
+    /// Brings a connection there. Returns the `SET` that must go out in front of the command's text, if one may.
+    async fn reach(&self, server: &mut ServerConnection, needs: &Needs) -> Result<Vec<u8>, ServerError> {
         close_statements(server).await?;
         if needs.past == Past::Foreign {
             connector::query(server, FORGET).await.map_err(ServerError::into_fatal)?;
         }
-        let wanted = &self.state.settings;
+        let wanted = &self.settings;
         adopt_schema(server, wanted).await?;
         let mut text = Vec::new();
-        server.settings.write_change(wanted, &mut text);
-        if insert_id {
+        server.settings.write_change(wanted, &server.base, &mut text);
+        if let Some(insert_id) = self.insert_id {
             text.extend_from_slice(if text.is_empty() { b"SET " } else { b", " });
-            text.extend_from_slice(format!("@@SESSION.last_insert_id={}", self.state.memory.insert_id).as_bytes());
+            text.extend_from_slice(format!("@@SESSION.last_insert_id={insert_id}").as_bytes());
         }
         if !text.is_empty() {
             // The text behind it would be read by a character set that it was not written for.
@@ -138,9 +144,9 @@ impl Client {
                 connector::query(server, &text).await.map_err(ServerError::into_fatal)?;
                 text.clear();
             }
-            server.settings = self.state.settings.clone();
-            if insert_id {
-                server.insert_id = InsertId::Known(self.state.memory.insert_id);
+            server.take_variables(wanted);
+            if let Some(insert_id) = self.insert_id {
+                server.insert_id = InsertId::Known(insert_id);
             }
         }
         if let Some(texts) = needs.texts
@@ -153,12 +159,6 @@ impl Client {
             server.texts = texts;
         }
         Ok(text)
-    }
-
-    /// Puts another packet in the place of the command at hand. It is passed on at once.
-    pub(super) fn replace_command(&mut self, header: Header, packet: &[u8]) {
-        self.work.up.drop(header.total());
-        self.work.up.insert().extend_from_slice(packet);
     }
 }
 
@@ -175,25 +175,31 @@ pub(super) async fn close_statements(server: &mut ServerConnection) -> Result<()
 pub(super) async fn adopt(server: &mut ServerConnection, wanted: &Settings) -> Result<(), ServerError> {
     adopt_schema(server, wanted).await?;
     let mut text = Vec::new();
-    server.settings.write_change(wanted, &mut text);
+    server.settings.write_change(wanted, &server.base, &mut text);
     if !text.is_empty() {
         connector::query(server, &text).await.map_err(ServerError::into_fatal)?;
-        server.settings = wanted.clone();
+        server.take_variables(wanted);
     }
     Ok(())
 }
 
+/// Makes a database the current one, or none. None it is also where the database is gone or closed to the user: whoever is
+/// in it can go on to another one, and finds no table of a third.
 async fn adopt_schema(server: &mut ServerConnection, wanted: &Settings) -> Result<(), ServerError> {
     if server.settings.schema() == wanted.schema() {
         return Ok(());
     }
     if wanted.schema().is_empty() {
         // No command leads back to no database but a new login.
-        return connector::log_in_anew(server).await;
+        return connector::log_in_anew(server, Some(b"")).await;
     }
     let mut packet = Vec::new();
     write::command(&mut packet, Command::InitDb, wanted.schema());
-    connector::run(server, exchange::Asked::Simple, &packet).await?;
-    server.settings.set_schema(wanted.schema());
+    match connector::run(server, exchange::Asked::Simple, &packet).await {
+        Ok(()) => server.settings.set_schema(wanted.schema()),
+        Err(ServerError::Statement { .. }) if server.settings.schema().is_empty() => {}
+        Err(ServerError::Statement { .. }) => connector::log_in_anew(server, Some(b"")).await?,
+        Err(error) => return Err(error),
+    }
     Ok(())
 }

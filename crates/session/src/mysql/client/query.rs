@@ -17,10 +17,7 @@ use super::{
     prepare::{Begins, Brought, Front, Needs, Past},
     work::Prefix,
 };
-use crate::{
-    mysql::{fault::Fault, server::Texts},
-    pin::Pin,
-};
+use crate::{mysql::fault::Fault, pin::Pin};
 
 /// Bytes of a command before its body.
 const BODY_AT: usize = HEADER_LEN + 1;
@@ -90,7 +87,7 @@ impl Client {
 
     /// A text that is too large to be looked at.
     pub(super) async fn query_large(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
-        if !self.acquire(held).await? || self.bring(held, &Needs::text(Texts::Many)).await? == Brought::Denied {
+        if !self.acquire(held).await? || self.bring(held, &Needs::text(self.texts)).await? == Brought::Denied {
             self.drop_command(header);
             return Ok(());
         }

@@ -113,7 +113,8 @@ impl Replier<'_> {
             reply.eof = OwedEof::No;
         }
         let same_form = !ends_rows || is_eof != self.deprecates_eof();
-        let as_it_is = same_form && ok.changes.is_empty() && reply.eof == OwedEof::No;
+        let tells_changes = ok.status.contains(Status::SESSION_STATE_CHANGED);
+        let as_it_is = same_form && !tells_changes && reply.eof == OwedEof::No;
         if as_it_is {
             pass(header, work);
         } else {
@@ -215,14 +216,18 @@ impl Replier<'_> {
     fn preparing(&mut self, header: Header, event: Event, work: &mut Work) -> Result<(), ServerFault> {
         let payload = work.down.unscanned().get(HEADER_LEN..).unwrap_or_default();
         match event {
-            Event::Prepared(first) => work.reply.preparing = Some(Preparing { first, definitions: Vec::new() }),
+            Event::Prepared(first) => work.reply.preparing = Some(Preparing { first, definitions: Vec::new(), len: 0 }),
             Event::Failed => return self.failed(header, work),
             Event::Part | Event::LastDefinition { .. } => {
-                let Some(definition) = payload.get(..header.len).map(Box::from) else {
+                let Some(definition) = payload.get(..header.len).map(Box::<[u8]>::from) else {
                     // Not here as a whole yet; it was judged by its header, so it must be asked for again.
                     return Err(ServerFault::TooLong);
                 };
                 if let Some(preparing) = &mut work.reply.preparing {
+                    preparing.len += definition.len();
+                    if preparing.len > DEFINITIONS_LEN_MAX {
+                        return Err(ServerFault::TooLong);
+                    }
                     preparing.definitions.push(definition);
                 }
             }
@@ -236,6 +241,9 @@ impl Replier<'_> {
         self.capabilities.contains(Capabilities::DEPRECATE_EOF)
     }
 }
+
+/// The most bytes of definitions of one prepared statement: 65,535 parameters and 4,096 columns with long names.
+const DEFINITIONS_LEN_MAX: usize = 32 * 1024 * 1024;
 
 /// Payload bytes of an EOF packet.
 const EOF_LEN: usize = 5;

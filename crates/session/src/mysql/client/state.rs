@@ -242,6 +242,18 @@ impl State {
         self.settings.set_schema(&schema);
     }
 
+    /// The client goes on with another server, or in another database of the name that it asked for: one that is in the
+    /// database where its route began is where the new one begins.
+    pub(crate) fn move_over(&mut self, (from, to): (&str, &str), reading: Mode) {
+        for settings in [&mut self.startup, &mut self.settings] {
+            if settings.schema() == from.as_bytes() {
+                settings.set_schema(to.as_bytes());
+            }
+        }
+        self.reading_by_default = reading;
+        self.check_reading();
+    }
+
     /// How its texts are to be read.
     pub(crate) fn reading(&self) -> Mode {
         self.reading
@@ -284,7 +296,7 @@ impl State {
     /// The command that was about to be sent is not sent after all.
     pub(crate) fn abandon(&mut self) {
         if let Some(pins) = self.unsent.take() {
-            self.pins = pins;
+            self.restore(pins);
         }
     }
 
@@ -377,13 +389,10 @@ impl State {
     /// Notes that something of a statement is opened by the command under way, or ahead of one.
     pub(crate) fn open(&mut self, id: u32, what: Open, server_id: u32) {
         self.open.push(Opened { id, what, server_id });
-        match what {
-            Open::Cursor => {
-                self.underway.cursor = Some(id);
-                self.pin_for(Pin::HoldCursor);
-            }
-            Open::LongData => self.pin_for(Pin::LongData),
+        if what == Open::Cursor {
+            self.underway.cursor = Some(id);
         }
+        self.pin_for_what_is_open();
     }
 
     /// Rows of a statement's cursor are fetched by the command under way.
@@ -391,9 +400,9 @@ impl State {
         self.underway.cursor = Some(id);
     }
 
-    /// The server's number of a statement of which something is open.
-    pub(crate) fn opened(&self, id: u32) -> Option<u32> {
-        self.open.iter().find(|opened| opened.id == id).map(|opened| opened.server_id)
+    /// The server's number of a statement of which this is open.
+    pub(crate) fn opened(&self, id: u32, what: Open) -> Option<u32> {
+        self.open.iter().find(|opened| opened.id == id && opened.what == what).map(|opened| opened.server_id)
     }
 
     /// The server's numbers of statements that were set apart and are no longer needed; told once.
@@ -411,11 +420,22 @@ impl State {
             }
             stays
         });
+        self.pin_for_what_is_open();
+    }
+
+    fn pin_for_what_is_open(&mut self) {
         for (what, pin) in [(Open::Cursor, Pin::HoldCursor), (Open::LongData, Pin::LongData)] {
-            if !self.open.iter().any(|opened| opened.what == what) {
-                self.unpin(pin);
+            match self.open.iter().any(|opened| opened.what == what) {
+                true => self.pin_for(pin),
+                false => self.unpin(pin),
             }
         }
+    }
+
+    /// What a command did to the pins is undone, but for what it has opened and closed.
+    fn restore(&mut self, pins: Pins) {
+        self.pins = pins;
+        self.pin_for_what_is_open();
     }
 
     /// Whether a statement of the client's asks how many rows the one before it found or changed.
@@ -460,10 +480,13 @@ impl State {
                 self.close(id);
             }
         }
+        // Closed before the next command, however long the connection stays with the client.
+        let open = &self.open;
+        server.to_close.extend(self.outdated.extract_if(.., |id| !open.iter().any(|opened| opened.server_id == *id)));
         if let Outcome::Failed(code) = outcome {
-            if code == NOT_PARSED && statements == Count::One {
-                // It was no statement at all, so it did nothing of what it looked like.
-                self.pins = pins_before;
+            if code == NOT_PARSED && statements == Count::One && !effects.intersects(Effects::CALLS) {
+                // It was no statement at all, so it did nothing of what it looked like. A procedure may say so of one of its own.
+                self.restore(pins_before);
                 return;
             }
             if effects.intersects(UNTOLD) {

@@ -20,8 +20,8 @@ use super::{
     Client, Held,
     moved::GROWTH_MAX,
     prepare::{Begins, Brought, Needs, adopt},
-    query::past,
     query::Runs,
+    query::past,
     state::Open,
     work::Preparing,
 };
@@ -247,7 +247,7 @@ impl Client {
             self.drop_command(header);
             return Err(Fault::Server(ServerFault::Closed));
         };
-        if self.state.opened(id).is_none() {
+        if self.state.opened(id, Open::LongData).is_none() {
             self.set_apart(id, server_id, Open::LongData, held);
         }
         Command::set_statement_id(
@@ -262,7 +262,7 @@ impl Client {
     /// `COM_STMT_FETCH`.
     pub(super) async fn stmt_fetch(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
         let id = StmtFetch::parse(self.command_body(header.total()))?.statement_id;
-        let Some(server_id) = self.state.opened(id).filter(|_| held.is_some()) else {
+        let Some(server_id) = self.state.opened(id, Open::Cursor).filter(|_| held.is_some()) else {
             self.drop_command(header);
             self.deny(&ErrorReply::no_cursor(id));
             return Ok(());
@@ -286,7 +286,9 @@ impl Client {
             self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_reset"));
             return Ok(());
         }
-        let Some(server_id) = self.state.opened(id).filter(|_| held.is_some()) else {
+        // Both, if there are: what is no longer open is closed with the statement that was set apart for it.
+        let opened = self.state.opened(id, Open::Cursor).or_else(|| self.state.opened(id, Open::LongData));
+        let Some(server_id) = opened.filter(|_| held.is_some()) else {
             self.answer_ok(header);
             return Ok(());
         };
@@ -343,16 +345,28 @@ impl Client {
             past,
             ..Needs::default()
         };
-        let Some(lease) = held else { return Ok(None) };
-        let known = self.state.opened(id).or_else(|| lease.statements.touch(statement.id()));
-        if let Some(server_id) = known {
-            let brought = self.bring(held, &needs).await?;
-            return Ok((brought != Brought::Denied).then_some(server_id));
+        if self.bring(held, &needs).await? == Brought::Denied {
+            return Ok(None);
         }
-        match self.prepare_anew(statement, held).await {
+        let Some(lease) = held else { return Ok(None) };
+        let ahead = self.state.opened(id, Open::LongData);
+        if let Some(server_id) = ahead.or_else(|| lease.statements.touch(statement.id())) {
+            return Ok(Some(server_id));
+        }
+        let prepared = self.attended(lease, async |server| prepare_anew(statement, server).await).await?;
+        match prepared {
             Ok(server_id) => {
-                let brought = self.bring(held, &needs).await?;
-                Ok((brought != Brought::Denied).then_some(server_id))
+                self.route.meters().retries.inc();
+                if self.bring(held, &needs).await? == Brought::Denied {
+                    return Ok(None);
+                }
+                let stays = held.as_mut().and_then(|lease| lease.statements.touch(statement.id()));
+                if stays.is_none() {
+                    // The client is in no database, and no command leads there but one that forgets all statements.
+                    self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_execute"));
+                    self.finish(held)?;
+                }
+                Ok(stays.filter(|&stays| stays == server_id))
             }
             Err(ServerError::Statement { code, sqlstate, message }) => {
                 self.deny(&ErrorReply::new(code, sqlstate, message));
@@ -366,20 +380,17 @@ impl Client {
             }
         }
     }
+}
 
-    /// Prepares a statement on a connection that does not have it, under the settings under which the client did.
-    async fn prepare_anew(&self, statement: &Arc<Statement>, held: &mut Held) -> Result<u32, ServerError> {
-        let Some(lease) = held else { return Err(ServerError::Closed) };
-        let server: &mut ServerConnection = lease;
-        adopt(server, statement.context()).await?;
-        let mut packet = Vec::new();
-        write::command(&mut packet, Command::StmtPrepare, statement.text());
-        let prepared = connector::prepare(server, &packet).await?;
-        server.echo = Echo::Prepared;
-        if let Some(outdated) = server.statements.insert(statement.clone(), prepared) {
-            server.to_close.push(outdated);
-        }
-        self.route.meters().retries.inc();
-        Ok(prepared)
+/// Prepares a statement on a connection that does not have it, under the settings under which the client did.
+async fn prepare_anew(statement: &Arc<Statement>, server: &mut ServerConnection) -> Result<u32, ServerError> {
+    adopt(server, statement.context()).await?;
+    let mut packet = Vec::new();
+    write::command(&mut packet, Command::StmtPrepare, statement.text());
+    let prepared = connector::prepare(server, &packet).await?;
+    server.echo = Echo::Prepared;
+    if let Some(outdated) = server.statements.insert(statement.clone(), prepared) {
+        server.to_close.push(outdated);
     }
+    Ok(prepared)
 }

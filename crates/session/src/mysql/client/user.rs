@@ -8,9 +8,12 @@ use mysql::{
 };
 
 use super::{Client, Held, tidy};
-use crate::mysql::{
-    fault::Fault,
-    greet::{Admitted, Reentry},
+use crate::{
+    flow::Flow,
+    mysql::{
+        fault::Fault,
+        greet::{Admitted, Reentry},
+    },
 };
 
 impl Client {
@@ -43,14 +46,16 @@ impl Client {
         };
         // Boxed: it is rare, and needs far more room than a session.
         let admitted = Box::pin(reentry.change_user(&self.engine, command)).await;
-        let Admitted { route, state, mut sequence } = admitted.map_err(|_told| Fault::ClientGone)?;
+        let Admitted { route, state, mut sequence, read } = admitted.map_err(|_told| Fault::ClientGone)?;
         self.route.meters().clients.dec();
         route.meters().clients.inc();
         self.mode = route.terms().pool_mode;
         self.route = route;
         self.shared = self.presence.entry().clone();
-        self.vigil = crate::vigil::Vigil::new(self.engine.registry.clone(), self.shared.clone());
+        self.vigil = crate::vigil::Vigil::new(self.engine.registry.clone(), self.shared.clone(), &self.route.terms);
         self.state = state;
+        self.work.up = Flow::holding(&read);
+        self.work.open_up(&self.engine.buffers, self.route.handling.load().message_len_max);
         self.show_pin();
         let ok = OkPacket { status: self.shown_status(), ..OkPacket::default() };
         write::ok(self.work.down.insert(), &mut sequence, self.capabilities, &ok);

@@ -83,6 +83,8 @@ pub(crate) enum Prefix {
 pub(crate) struct Preparing {
     pub(crate) first: PrepareOk,
     pub(crate) definitions: Vec<Box<[u8]>>,
+    /// Bytes of the definitions.
+    pub(crate) len: usize,
 }
 
 /// Gives the packet that begins what was not looked at another number.

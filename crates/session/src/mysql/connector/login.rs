@@ -6,15 +6,14 @@ use auth::{Channel, Learned};
 use mysql::{
     Capabilities,
     dial::{Account, ChangeUser, Dial, KeySource, Session, Step, Tls, Wanted},
-    exchange::Exchange,
     packet::Packet,
-    settings::Settings,
+    settings::{Settings, is_bookkeeping},
+    view::TextRow,
 };
 use route::Address;
 
-use super::{Login, MyConnector, ServerError, query};
+use super::{Login, MyConnector, ServerError, query, rows, talk::changes};
 use crate::{
-    cancel::{CancelTarget, Means},
     lane::Flavour,
     mysql::{compression, facts::Facts, server::ServerConnection},
     stream::Stream,
@@ -59,19 +58,12 @@ impl MyConnector {
         let habits = self.habits.load_full();
         let stream = habits.dialling.connect(&self.address).await?;
         let (stream, session) = greet(stream, login, &self.address, &habits).await?;
-        let cancel = CancelTarget::new(
-            self.address.clone(),
-            session.connection_id,
-            Means::Mysql { login: login.clone(), habits: habits.clone() },
-        );
-        let mut server = ServerConnection::new(stream, session, login.clone(), cancel, habits.statements_max);
+        let mut server = ServerConnection::new(stream, session, login.clone(), self.address.clone(), habits);
         set_up(&mut server).await?;
+        server.role = role(&mut server).await?;
         if self.facts.load().is_none() {
             let facts = Facts::ask(&mut server).await.map_err(ServerError::into_fatal)?;
             self.facts.store(Some(Arc::new(facts)));
-        }
-        if !habits.init_sql.is_empty() {
-            query(&mut server, habits.init_sql.as_bytes()).await.map_err(ServerError::into_fatal)?;
         }
         Ok(server)
     }
@@ -126,17 +118,47 @@ pub(in crate::mysql) async fn greet(
     }
 }
 
-/// Makes the session ours: character sets, and what the server is to tell.
+/// Makes a session that has just begun ours: character sets, what the server is to tell, and what the configuration wants
+/// to be run on each.
 pub(super) async fn set_up(server: &mut ServerConnection) -> Result<(), ServerError> {
     let tracks = server.capabilities().contains(Capabilities::SESSION_TRACK);
-    query(server, if tracks { SET_UP } else { SET_UP_UNTRACKED }).await.map_err(ServerError::into_fatal)
+    query(server, if tracks { SET_UP } else { SET_UP_UNTRACKED }).await.map_err(ServerError::into_fatal)?;
+    let init_sql = server.habits.init_sql.clone();
+    if init_sql.is_empty() {
+        return Ok(());
+    }
+    let changed = changes(server, init_sql.as_bytes()).await.map_err(ServerError::into_fatal)?;
+    for (name, value) in changed.iter().filter(|(name, _)| !is_bookkeeping(name)) {
+        // Where clients have settings of their own, these are followed. The rest stays as it is for all of them.
+        let place = if server.settings.get(name).is_some() { &mut server.settings } else { &mut server.base };
+        place.set(name, value);
+    }
+    Ok(())
 }
 
-/// Logs another user in on a live connection.
-pub(super) async fn change_user(server: &mut ServerConnection, to: &Arc<Login>) -> Result<(), ServerError> {
+/// The session's role.
+pub(super) async fn role(server: &mut ServerConnection) -> Result<Option<Vec<u8>>, ServerError> {
+    match rows(server, b"SELECT CURRENT_ROLE()").await {
+        Ok(rows) => {
+            let name = rows.first().and_then(|row| TextRow::new(row).next().flatten());
+            Ok(name.filter(|name| *name != b"NONE").map(<[u8]>::to_vec))
+        }
+        // Servers before MySQL 8.0 and MariaDB 10.0 know no roles.
+        Err(ServerError::Statement { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Logs a user in on a live connection, in this database; empty: in none.
+pub(super) async fn change_user(
+    server: &mut ServerConnection,
+    to: &Arc<Login>,
+    schema: &[u8],
+) -> Result<(), ServerError> {
     let (mut out, mut sequence) = (Vec::new(), 0);
     let keys = keys(server.stream.is_secure_channel());
-    let mut change = ChangeUser::begin(account(to), &server.session, keys, &mut sequence, &mut out)?;
+    let account = Account { database: (!schema.is_empty()).then(|| schema.to_vec()), ..account(to) };
+    let mut change = ChangeUser::begin(account, &server.session, keys, &mut sequence, &mut out)?;
     server.stream.write_all(&out).await?;
     let (mut bytes, mut total) = (Vec::new(), 0);
     loop {
@@ -154,10 +176,7 @@ pub(super) async fn change_user(server: &mut ServerConnection, to: &Arc<Login>) 
             let step = change.handle(packet.payload, &mut sequence, &mut out)?;
             bytes.drain(..bytes.len() - left);
             if let Step::Ready(session) = step {
-                server.exchange = Exchange::new(session.capabilities, session.status);
-                server.session = session;
-                server.login = to.clone();
-                server.renew(fresh(to.database.as_bytes()));
+                server.enter(session, to.clone(), schema);
                 return set_up(server).await;
             }
             server.stream.write_all(&out).await?;

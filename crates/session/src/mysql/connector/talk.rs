@@ -3,7 +3,7 @@
 use mysql::{
     exchange::{Asked, Event},
     packet::Packet,
-    view::{ErrPacket, OkPacket, PrepareOk},
+    view::{Change, ErrPacket, OkPacket, PrepareOk},
     write,
 };
 
@@ -40,6 +40,27 @@ pub(crate) async fn rows(server: &mut ServerConnection, text: &[u8]) -> Result<V
     })
     .await?;
     Ok(rows)
+}
+
+/// Runs a text that returns no rows, and tells which variables it has set to what.
+pub(super) async fn changes(
+    server: &mut ServerConnection,
+    text: &[u8],
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ServerError> {
+    let (mut packet, mut changed) = (Vec::new(), Vec::new());
+    let capabilities = server.capabilities();
+    write::query(&mut packet, capabilities, text);
+    converse(server, Asked::Results, &packet, |event, payload| {
+        if let (Event::Done { .. }, Ok(ok)) = (event, OkPacket::parse(payload, capabilities)) {
+            let variables = ok.changes.filter_map(|change| match change {
+                Change::SystemVariable { name, value } => Some((name.to_vec(), value.to_vec())),
+                _ => None,
+            });
+            changed.extend(variables);
+        }
+    })
+    .await?;
+    Ok(changed)
 }
 
 /// Where in a result we are.
@@ -125,7 +146,7 @@ async fn take_answer(
 fn note(server: &mut ServerConnection, payload: &[u8]) {
     if let Ok(ok) = OkPacket::parse(payload, server.capabilities()) {
         for change in ok.changes {
-            if let mysql::view::Change::Schema(name) = change {
+            if let Change::Schema(name) = change {
                 server.settings.set_schema(name);
             }
         }

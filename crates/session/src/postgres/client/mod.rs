@@ -74,7 +74,7 @@ impl Client {
         let shared = presence.entry().clone();
         Box::new(Self {
             stream,
-            vigil: Vigil::new(engine.registry.clone(), shared.clone()),
+            vigil: Vigil::new(engine.registry.clone(), shared.clone(), &route.terms),
             engine,
             route,
             mode,
