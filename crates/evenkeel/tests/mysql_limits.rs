@@ -122,7 +122,7 @@ fn limits_of_time() -> Result<()> {
 }
 
 fn logins(server: &Server) -> Result<()> {
-    let scene = MySetup::new().toml("[timeouts]\nlogin = \"1s\"").before(server)?;
+    let scene = MySetup::new().toml("[timeouts]\nlogin = \"3s\"").before(server)?;
     let mut silent = MyWire::connect(&scene.evenkeel.mysql_address())?;
     silent.greet()?;
     assert_eq!(silent.read_to_close()?, b"");
