@@ -299,7 +299,7 @@ fn unharmed(scene: &MyScene<'_>) -> Result<()> {
 }
 
 fn instead_of_a_login(server: &Server) -> Result<()> {
-    let scene = MySetup::new().toml("[timeouts]\nlogin = \"500ms\"").before(server)?;
+    let scene = MySetup::new().toml("[timeouts]\nlogin = \"3s\"").before(server)?;
     let mut dice = Dice::new(seed("LIMITS_SEED"));
     let mut wires = Vec::new();
     for round in 0..200 {
