@@ -90,7 +90,7 @@ pub fn metrics_page() -> String {
         &mut page,
         "Routes",
         "Labels: `server`, `database`, `user`, as clients name them. A route for MySQL clients with `CLIENT_FOUND_ROWS` has the \
-         label\n`flavour=\"found_rows\"` as well.\n\n",
+         label\n`flavour` (`found_rows`, `attributes`) as well.\n\n",
         ROUTES,
     );
     page

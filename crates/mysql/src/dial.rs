@@ -32,8 +32,7 @@ pub const ALWAYS: Capabilities = Capabilities::LONG_PASSWORD
     .with(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA)
     .with(Capabilities::CONNECT_ATTRS)
     .with(Capabilities::SESSION_TRACK)
-    .with(Capabilities::DEPRECATE_EOF)
-    .with(Capabilities::QUERY_ATTRIBUTES);
+    .with(Capabilities::DEPRECATE_EOF);
 
 /// What follows from other settings and must not be asked for by [`Wanted::capabilities`].
 const DERIVED: Capabilities = Capabilities::SSL.with(Capabilities::CONNECT_WITH_DB);
@@ -75,6 +74,8 @@ pub struct Session {
     pub version: Vec<u8>,
     /// What both sides can do: every payload is read by it.
     pub capabilities: Capabilities,
+    /// What the server could do, whether we asked for it or not.
+    pub offered: Capabilities,
     /// The session's state.
     pub status: Status,
     /// Number of the session's collation, lower byte.
@@ -208,6 +209,7 @@ impl Dial {
             is_mariadb: greeting.is_mariadb(),
             version: greeting.version,
             capabilities: response.capabilities,
+            offered: greeting.capabilities,
             status: greeting.status,
             charset: wanted.charset,
             channel: wanted.channel,

@@ -4,6 +4,7 @@ use std::{error::Error, fmt::Debug, ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use meter::{Counter, Gauge, Histogram};
+use mysql::Capabilities;
 use pool::{CheckoutError, Connector, Pool, Refusal, RouteId};
 use route::Terms;
 
@@ -202,15 +203,42 @@ pub enum Flavour {
     Plain,
     /// MySQL: `UPDATE` counts the rows it found, not those it changed (`CLIENT_FOUND_ROWS`).
     FoundRows,
+    /// MySQL: queries and executions may carry attributes, and are written in another form (`CLIENT_QUERY_ATTRIBUTES`).
+    Attributes,
+    /// Both.
+    FoundRowsAttributes,
 }
 
 impl Flavour {
+    /// That of connections that serve clients of these capabilities.
+    pub(crate) const fn of(capabilities: Capabilities) -> Self {
+        let found_rows = capabilities.contains(Capabilities::FOUND_ROWS);
+        match (found_rows, capabilities.contains(Capabilities::QUERY_ATTRIBUTES)) {
+            (false, false) => Self::Plain,
+            (true, false) => Self::FoundRows,
+            (false, true) => Self::Attributes,
+            (true, true) => Self::FoundRowsAttributes,
+        }
+    }
+
+    /// What its connections must ask of the server.
+    pub(crate) const fn capabilities(self) -> Capabilities {
+        match self {
+            Self::Plain => Capabilities::NONE,
+            Self::FoundRows => Capabilities::FOUND_ROWS,
+            Self::Attributes => Capabilities::QUERY_ATTRIBUTES,
+            Self::FoundRowsAttributes => Capabilities::FOUND_ROWS.with(Capabilities::QUERY_ATTRIBUTES),
+        }
+    }
+
     /// As tables and metrics write it; `None` where there is nothing to tell.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
             Self::FoundRows => Some("found_rows"),
+            Self::Attributes => Some("attributes"),
+            Self::FoundRowsAttributes => Some("found_rows+attributes"),
         }
     }
 }

@@ -122,7 +122,7 @@ const PROTOCOL: Column<RouteFacts> =
 
 const FLAVOUR: Column<RouteFacts> = Column::text(
     "flavour",
-    "found_rows: a route of its own for MySQL clients with CLIENT_FOUND_ROWS; empty: the usual one.",
+    "MySQL clients with CLIENT_FOUND_ROWS, or CLIENT_QUERY_ATTRIBUTES, have routes of their own: found_rows, attributes, or both; empty: the usual one.",
     |r| r.lane.flavour.name().into(),
 );
 

@@ -157,6 +157,8 @@ impl Connector for MyConnector {
         Some(Realm(match login.flavour {
             Flavour::Plain => 0,
             Flavour::FoundRows => 1,
+            Flavour::Attributes => 2,
+            Flavour::FoundRowsAttributes => 3,
         }))
     }
 

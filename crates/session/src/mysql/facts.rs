@@ -59,7 +59,7 @@ impl Facts {
         let reading = Mode { mariadb: server.session.is_mariadb, ..Mode::STANDARD }.with_sql_mode(&sql_mode);
         Ok(Self {
             version: server.session.version.clone(),
-            capabilities: server.capabilities(),
+            capabilities: server.session.offered,
             reading,
             sql_mode,
             default: Collation { name, charset },

@@ -320,10 +320,7 @@ impl Guest<'_> {
         accepted: Accepted,
     ) -> Result<(Arc<Link<Mysql>>, Settings), Refusal> {
         let database = text(database)?;
-        let flavour = match self.capabilities.contains(Capabilities::FOUND_ROWS) {
-            true => Flavour::FoundRows,
-            false => Flavour::Plain,
-        };
+        let flavour = Flavour::of(self.capabilities);
         if let Some(password) = accepted.clear {
             super::guest::verify(engine, user, &database, flavour, password).await?;
         }

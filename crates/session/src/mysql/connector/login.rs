@@ -14,7 +14,6 @@ use route::Address;
 
 use super::{Login, MyConnector, ServerError, query, rows, talk::changes};
 use crate::{
-    lane::Flavour,
     mysql::{compression, facts::Facts, server::ServerConnection},
     stream::Stream,
 };
@@ -195,10 +194,7 @@ fn account(login: &Login) -> Account {
 }
 
 fn wanted(login: &Login, stream: &Stream, habits: &super::Habits, tls: Option<tls::Mode>) -> Wanted {
-    let mut capabilities = Capabilities::NONE;
-    if login.flavour == Flavour::FoundRows {
-        capabilities |= Capabilities::FOUND_ROWS;
-    }
+    let mut capabilities = login.flavour.capabilities();
     if habits.local_infile {
         capabilities |= Capabilities::LOCAL_FILES;
     }
