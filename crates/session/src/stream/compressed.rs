@@ -1,10 +1,12 @@
 //! The compressed protocol of MySQL as a layer between the packets and what carries them.
 //!
 //! Compressed packets do not begin and end with those inside, which may be cut anywhere. So this layer knows nothing of what
-//! passes through it, with one exception: towards a server each command begins a compressed packet, numbered 0.
+//! passes through it, with two exceptions: towards a server each command begins a compressed packet, numbered 0; towards a
+//! client no packet is cut without need.
 //!
 //! What is worth keeping between two packets is with [`Codecs`]. A connection that waits for its client owns nothing here.
 
+mod held;
 mod numbers;
 
 use std::{
@@ -19,7 +21,7 @@ use mysql::{
 };
 use tokio::io::ReadBuf;
 
-use self::numbers::Numbers;
+use self::{held::Held, numbers::Numbers};
 use super::{codecs::Codecs, transport::Transport};
 
 /// Bytes of the buffer into which compressed packets are read. It grows for one that is longer.
@@ -64,6 +66,8 @@ pub(super) struct Compressed {
     content: Vec<u8>,
     /// How many bytes of it were read.
     consumed: usize,
+    /// What is written and waits for the rest of its packet.
+    held: Held,
     /// What goes to the layer below.
     packed: Vec<u8>,
     /// How many bytes of it are there.
@@ -89,6 +93,7 @@ impl Compressed {
             received: Received::default(),
             content: Vec::new(),
             consumed: 0,
+            held: Held::default(),
             packed: Vec::new(),
             sent: 0,
             taken: 0,
@@ -199,17 +204,23 @@ impl Compressed {
     }
 
     fn pack(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        let Self { numbers, packed, taken, .. } = self;
+        let Self { numbers, held, packed, taken, .. } = self;
         self.codecs.compress(self.algorithm, |codec| {
             for part in parts {
                 let mut rest: &[u8] = part;
                 while !rest.is_empty() && *taken < AHEAD_MAX {
-                    let len = numbers.piece(rest, AHEAD_MAX - *taken)?;
-                    let (piece, after) = rest.split_at(len);
-                    codec.wrap(piece, numbers.next(), packed);
-                    *taken += len;
+                    let (piece, after) = rest.split_at(numbers.piece(rest, AHEAD_MAX - *taken)?);
+                    match numbers {
+                        Numbers::Client { .. } => held.add(piece),
+                        Numbers::Server { .. } => codec.wrap(piece, numbers.next(), packed),
+                    }
+                    *taken += piece.len();
                     rest = after;
                 }
+            }
+            if !held.ready().is_empty() {
+                codec.wrap(held.ready(), numbers.next(), packed);
+                held.release();
             }
             Ok(())
         })
