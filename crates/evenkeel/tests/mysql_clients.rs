@@ -39,13 +39,7 @@ const MODES: [Mode; 3] = [Mode::Transaction, Mode::Session, Mode::Statement];
 const WORKERS: usize = 3;
 
 /// What does not work through Evenkeel although it does without. It must go on failing, or leave this list.
-const OPEN: [(&str, Kind, &str); 3] = [
-    // An execution with values sent ahead, written anew with room for query attributes, is malformed to MySQL.
-    ("MariaDB Connector/J", Kind::MySql, "types"),
-    // In a change of user MariaDB's C library answers to the nonce of the greeting, not to that of the switch.
-    ("mysqlclient", Kind::MariaDb, "change-user"),
-    ("mysqlclient", Kind::MySql, "change-user"),
-];
+const OPEN: [(&str, Kind, &str); 0] = [];
 
 /// What came of a feature with a client on a server.
 #[derive(Debug)]

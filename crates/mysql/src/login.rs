@@ -122,7 +122,14 @@ enum State {
 
 impl Login {
     /// Judges the client's opening, and asks for what is missing.
-    pub fn begin(opening: Opening<'_>, terms: Terms, sequence: &mut u8, out: &mut Vec<u8>) -> Step {
+    pub fn begin(opening: Opening<'_>, mut terms: Terms, sequence: &mut u8, out: &mut Vec<u8>) -> Step {
+        if matches!(opening, Opening::ChangeUser(_))
+            && let Some(first) = terms.random.first_chunk_mut()
+        {
+            // MariaDB's client library answers to the nonce of the greeting, whatever the request to switch says; so the
+            // request repeats it, as MariaDB's server does.
+            *first = *terms.greeted.as_bytes();
+        }
         let switches = terms.capabilities.contains(Capabilities::PLUGIN_AUTH);
         let (user, named, answer) = match opening {
             Opening::Response(response) => (&response.user, &response.plugin, &response.auth_response),

@@ -122,7 +122,7 @@ pub(crate) async fn receive(engine: Arc<Engine>, mut stream: Stream, place: Owne
     match welcomed {
         Ok(Session::Client(newcomer)) => {
             // A task of its own: what logging in needed is given back now, not when the client leaves.
-            tokio::spawn(Client::new(stream, engine, newcomer).serve());
+            tokio::spawn(Client::new(stream, engine, *newcomer).serve());
         }
         Ok(Session::Console { admission, operator, capabilities }) => {
             let id = admission.number() as u32;
@@ -134,7 +134,7 @@ pub(crate) async fn receive(engine: Arc<Engine>, mut stream: Stream, place: Owne
 
 /// What a login leads to.
 enum Session {
-    Client(Newcomer),
+    Client(Box<Newcomer>),
     Console { admission: Admission, operator: Operator, capabilities: Capabilities },
 }
 
@@ -218,7 +218,13 @@ impl Guest<'_> {
         self.compress(engine, &plan, &response);
         let entry = presence.entry();
         tracing::debug!(client = entry.number(), user = %entry.user, database = %entry.database, peer = %entry.peer, "client logged in");
-        Ok(Session::Client(Newcomer { route, presence, capabilities: self.capabilities, state }))
+        Ok(Session::Client(Box::new(Newcomer {
+            route,
+            presence,
+            capabilities: self.capabilities,
+            state,
+            greeted: nonce,
+        })))
     }
 
     /// What follows the login is compressed, if the client wants that.
@@ -324,16 +330,23 @@ impl Guest<'_> {
         if let Some(password) = accepted.clear {
             super::guest::verify(engine, user, &database, flavour, password).await?;
         }
-        let link = engine.link(user, &database, flavour).and_then(AnyLink::mysql);
-        let link = link.map_err(|error| no_lane(error, &database))?;
-        if link.shared.facts().is_none() {
+        let link = loop {
+            let link = engine.link(user, &database, flavour).and_then(AnyLink::mysql);
+            let link = link.map_err(|error| no_lane(error, &database))?;
+            if link.shared.facts().is_some() {
+                break link;
+            }
             let checkout = link.terms().timeouts.checkout;
-            let leased = link.pool.checkout(link.id, Checkout::new().within(checkout)).await;
-            drop(leased.map_err(|error| match &error {
-                pool::CheckoutError::LoginRefused(error) => login_refused(error),
-                _ => ErrorReply::read_error(format!("No database server can be reached: {error}")),
-            })?);
-        }
+            match link.pool.checkout(link.id, Checkout::new().within(checkout)).await {
+                Ok(_) => break link,
+                // It has a successor already, unless the program ends; the time for the login bounds this.
+                Err(pool::CheckoutError::RouteGone) => tokio::task::yield_now().await,
+                Err(pool::CheckoutError::LoginRefused(error)) => return Err(login_refused(&error).into()),
+                Err(error) => {
+                    return Err(ErrorReply::read_error(format!("No database server can be reached: {error}")).into());
+                }
+            }
+        };
         let facts = link.shared.facts().ok_or_else(|| ErrorReply::read_error("No database server can be reached"))?;
         let settings = startup(&facts, &link.server_database, charset, self.capabilities);
         Ok((link, settings))
@@ -394,6 +407,8 @@ pub(super) struct Reentry<'a> {
     pub(super) stream: &'a mut Stream,
     pub(super) capabilities: Capabilities,
     pub(super) presence: &'a mut Presence,
+    /// The nonce of our greeting.
+    pub(super) greeted: Nonce,
     /// What it sent ahead.
     pub(super) read: Vec<u8>,
 }
@@ -426,7 +441,7 @@ impl Reentry<'_> {
             capabilities: self.capabilities,
         };
         let limit = engine.plan().login_timeout;
-        let changed = timeout(limit, guest.change_user(engine, &command, self.presence)).await;
+        let changed = timeout(limit, guest.change_user(engine, &command, self.greeted, self.presence)).await;
         match changed.unwrap_or(Err(Refusal::Gone)) {
             Ok(admitted) => Ok(admitted),
             Err(Refusal::Gone) => Err(Left),
@@ -449,13 +464,13 @@ impl Guest<'_> {
         &mut self,
         engine: &Arc<Engine>,
         command: &ChangeUser,
+        greeted: Nonce,
         presence: &mut Presence,
     ) -> Result<Admitted, Refusal> {
         let plan = engine.plan();
         let user = text(&command.user)?;
         let entry = plan.users.get(&*user).cloned();
-        let nonce = Nonce::from_random(random());
-        let accepted = self.authenticate(engine, &plan, Opening::ChangeUser(command), entry.as_ref(), nonce).await?;
+        let accepted = self.authenticate(engine, &plan, Opening::ChangeUser(command), entry.as_ref(), greeted).await?;
         let database = command.database.clone().unwrap_or_default();
         let charset = command.charset.unwrap_or_else(|| u16::from(CHARSET));
         let (route, settings) = self.find_route(engine, &user, &database, charset, accepted).await?;

@@ -40,7 +40,11 @@ impl Client {
     /// Carries out the command at hand.
     pub(super) async fn carry_out(&mut self, asked: Asked, held: &mut Held) -> Result<Next, Fault> {
         self.work.reply = Reply::default();
-        self.stream.begin_reply();
+        if self.stream.is_compressed() {
+            // Another numbering begins.
+            self.flush().await?;
+            self.stream.begin_reply();
+        }
         self.work.out_of_time = false;
         let Asked { command, header, size } = asked;
         if size == Size::Large {

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use mysql::{Capabilities, ErrorReply, packet::HEADER_LEN};
+use mysql::{Capabilities, ErrorReply, handshake::Nonce, packet::HEADER_LEN};
 use pool::Lease;
 use route::PoolMode;
 
@@ -58,6 +58,8 @@ pub(crate) struct Client {
     shared: Arc<ClientEntry>,
     /// Its place among the clients.
     presence: Presence,
+    /// The nonce of our greeting: a change of user is answered to it.
+    greeted: Nonce,
     /// What it and we have agreed to.
     capabilities: Capabilities,
     /// Whether its texts may hold several statements.
@@ -79,11 +81,12 @@ pub(crate) struct Newcomer {
     pub(crate) presence: Presence,
     pub(crate) capabilities: Capabilities,
     pub(crate) state: State,
+    pub(crate) greeted: Nonce,
 }
 
 impl Client {
     pub(crate) fn new(stream: Stream, engine: Arc<Engine>, newcomer: Newcomer) -> Box<Self> {
-        let Newcomer { route, presence, capabilities, state } = newcomer;
+        let Newcomer { route, presence, capabilities, state, greeted } = newcomer;
         let shared = presence.entry().clone();
         let texts = match capabilities.contains(Capabilities::MULTI_STATEMENTS) {
             true => Texts::Many,
@@ -91,6 +94,7 @@ impl Client {
         };
         Box::new(Self {
             stream,
+            greeted,
             mode: route.terms().pool_mode,
             vigil: Vigil::new(engine.registry.clone(), shared.clone(), &route.terms),
             engine,

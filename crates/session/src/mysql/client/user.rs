@@ -42,6 +42,7 @@ impl Client {
             stream: &mut self.stream,
             capabilities: self.capabilities,
             presence: &mut self.presence,
+            greeted: self.greeted,
             read: std::mem::take(&mut self.work.up).into_unscanned(),
         };
         // Boxed: it is rare, and needs far more room than a session.
