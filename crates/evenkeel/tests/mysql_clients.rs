@@ -39,7 +39,10 @@ const MODES: [Mode; 3] = [Mode::Transaction, Mode::Session, Mode::Statement];
 const WORKERS: usize = 3;
 
 /// What does not work through Evenkeel although it does without. It must go on failing, or leave this list.
-const OPEN: [(&str, Kind, &str); 0] = [];
+const OPEN: [(&str, Kind, &str); 1] = [
+    // An execution with values sent ahead is malformed to MySQL; why is not found yet.
+    ("MariaDB Connector/J", Kind::MySql, "types"),
+];
 
 /// What came of a feature with a client on a server.
 #[derive(Debug)]
