@@ -265,6 +265,14 @@ impl MyWire {
         Ok(whole)
     }
 
+    /// Reads so many bytes, whatever they are.
+    ///
+    /// # Errors
+    /// As [`MyWire::read`].
+    pub fn read_bytes(&mut self, len: usize) -> Result<Vec<u8>> {
+        self.channel.take(len)
+    }
+
     /// Waits until the other side has closed, and returns what it said before.
     ///
     /// # Errors
