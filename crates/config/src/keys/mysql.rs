@@ -22,8 +22,8 @@ pub struct MysqlKeys {
     pub local_infile: bool,
     /// What becomes of clients that want the binary log: they keep their server connection until they leave.
     pub binlog_dump: BinlogDump,
-    /// The ways to compress that clients are offered, the preferred one first; `[]`: none. It is their choice, and costs
-    /// those nothing that do not ask for it.
+    /// The ways to compress that clients are offered; `[]`: none. It is their choice, and costs those nothing that do not
+    /// ask for it. A client that asks for both gets zlib, as the protocol has it: to prefer zstd, offer it alone.
     pub compression: Vec<ClientCompression>,
     /// The PEM file of the RSA key by which clients without TLS hide their password from `caching_sha2_password`. By
     /// default a new key is made at the start.
