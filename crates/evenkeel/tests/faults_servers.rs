@@ -12,7 +12,7 @@ use std::thread;
 use common::{Scene, Setup, backend, errors, fails_with, sqlstate};
 use testkit::cut::{Direction, Weather};
 use testkit::{Cut, Evenkeel, Options, Postgres, Result, Stop, Wire, poll_until};
-use watch::{SOON, TRUST, at_rest, connections, last_words, sound, until_in_use, until_logged, whole};
+use watch::{SOON, TRUST, at_rest, connections, last_words, sound, until_in_use, until_lost, whole};
 
 /// A client that logs in as often as it has to, and counts what it is told.
 struct Persistent<'a> {
@@ -104,9 +104,7 @@ fn a_killed_backend_under_load_harms_nobody_for_long() -> Result<()> {
     let scene = Setup::new().budget(4).toml(TRUST).start()?;
     let failed = under_load(&scene, 10, || {
         // PostgreSQL ends all other backends, and recovers.
-        let backend = any_backend(&scene.pg)?;
-        scene.pg.kill9_backend(backend)?;
-        until_logged(&scene.evenkeel, "lost while in use").map(drop)
+        until_lost(&scene.evenkeel, || scene.pg.kill9_backend(any_backend(&scene.pg)?))
     })?;
     assert!(failed > 0, "somebody must have noticed");
     Ok(())

@@ -17,7 +17,7 @@ use mysql::{
 use testkit::cut::{Direction, Weather};
 use testkit::mysql::{Answer, Options, Server};
 use testkit::{Cut, Evenkeel, MyWire, Result, poll_until};
-use watch::{SOON, TRUST, at_rest, connections, sound, until_in_use, until_logged, whole};
+use watch::{SOON, TRUST, at_rest, connections, sound, until_in_use, until_lost, whole};
 
 /// What clients are told when a server is at fault: lost connections (1158 of ours), no connection in time (1205), no more
 /// connections (1040), a server that ends (1053) or that ends a statement or a connection (1317, 1927). 0: a closed
@@ -174,14 +174,16 @@ fn ended_while_idle(server: &Server) -> Result<()> {
 fn ended_under_load(server: &Server) -> Result<()> {
     let scene = MySetup::new().budget(4).toml(TRUST).before(server)?;
     let failed = under_load(&scene.evenkeel, 8, || {
-        for _ in 0..5 {
-            let victim = poll_until(SOON, "a connection at work", || {
-                Ok(server.processlist()?.into_iter().find(|one| one.user == USER && one.command != "Sleep"))
-            })?;
-            // It may have ended by itself.
-            server.sql(&format!("kill {}", victim.id)).ok();
-        }
-        until_logged(&scene.evenkeel, "lost while in use").map(drop)
+        until_lost(&scene.evenkeel, || {
+            for _ in 0..5 {
+                let victim = poll_until(SOON, "a connection at work", || {
+                    Ok(server.processlist()?.into_iter().find(|one| one.user == USER && one.command != "Sleep"))
+                })?;
+                // It may have ended by itself.
+                server.sql(&format!("kill {}", victim.id)).ok();
+            }
+            Ok(())
+        })
     })?;
     assert!(failed > 0, "somebody must have noticed");
     scene.at_rest()

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::bail;
 use testkit::wire::{Message, Row};
 use testkit::{Evenkeel, Result, Wire, poll_until};
 
@@ -68,6 +69,18 @@ pub(crate) fn until_logged(evenkeel: &Evenkeel, text: &str) -> Result<String> {
     poll_until(SOON, &format!("{text:?} in the log"), || {
         Ok(evenkeel.log().lines().find(|line| line.contains(text)).map(ToOwned::to_owned))
     })
+}
+
+/// Strikes until a client has lost the connection that it was using: whoever is struck may have become idle just before.
+pub(crate) fn until_lost(evenkeel: &Evenkeel, mut strike: impl FnMut() -> Result<()>) -> Result<()> {
+    let lost = || Ok(evenkeel.log().contains("lost while in use").then_some(()));
+    for _ in 0..5 {
+        strike()?;
+        if poll_until(Duration::from_secs(4), "a connection lost while in use", lost).is_ok() {
+            return Ok(());
+        }
+    }
+    bail!("no connection was lost while in use")
 }
 
 /// Waits until nothing is lent and nobody waits; no promise was broken, and nothing panicked on the way.
