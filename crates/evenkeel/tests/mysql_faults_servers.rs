@@ -293,7 +293,7 @@ fn not_up_yet(server: &mut Server) -> Result<()> {
     at_rest(&keel)
 }
 
-fn frozen(server: &mut Server) -> Result<()> {
+fn frozen(server: &Server) -> Result<()> {
     let keel = short_waits(2).evenkeel(&server.address())?;
     let mut busy = [client_of(&keel, USER)?, client_of(&keel, USER)?];
     for wire in &mut busy {
