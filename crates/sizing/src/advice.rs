@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    Derivation, Error, Knee, Queue, ServerLimit, Target, Workload, headroom,
+    Derivation, Error, Knee, Queue, ServerLimit, Target, Workload, deadlock_floor, headroom,
     number::{count, real, time},
 };
 
@@ -24,6 +24,8 @@ pub struct Needs {
     pub target: Target,
     /// At least this many times the ideal number: PolarDB-X's page says 1.5 to 2.
     pub headroom: Option<f64>,
+    /// Tasks of one instance that take several connections of the pool at the same time, if there are such.
+    pub tasks: Option<Tasks>,
     /// Servers that share the work evenly.
     pub servers: u32,
     /// Programs with pools of their own, such as nodes of Evenkeel, that share the work evenly.
@@ -36,6 +38,15 @@ pub struct Needs {
     pub knee: Option<Knee>,
 }
 
+/// Tasks that take several connections at the same time, and can wait for one another for ever if there are too few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tasks {
+    /// The most that run at once.
+    pub tasks: u32,
+    /// Connections that one of them has at the same time.
+    pub connections_each: u32,
+}
+
 /// What says how large the budget is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binding {
@@ -43,6 +54,8 @@ pub enum Binding {
     WaitTarget,
     /// The headroom asked for.
     Headroom,
+    /// Tasks that take several connections; with fewer they could block one another for ever.
+    DeadlockFloor,
     /// A limit; more is wanted.
     Limited(Cap),
 }
@@ -89,6 +102,18 @@ pub enum Warning {
         cap: Cap,
         /// What would be enough.
         servers: Option<u32>,
+    },
+    /// With what is allowed, tasks that take several connections can block one another for ever.
+    Deadlock {
+        /// Connections of each pool.
+        budget: u32,
+        /// The fewest that are safe.
+        floor: u32,
+    },
+    /// Response times vary so much that short statements wait behind long ones: C_s² is above 4.
+    Varied {
+        /// C_s².
+        variation: f64,
     },
     /// Two times the ideal number, the most of the usual rule, is not enough for the target.
     RuleTooSmall {
@@ -138,6 +163,18 @@ impl fmt::Display for Warning {
                 )?;
                 more(f, servers)
             }
+            Self::Deadlock { budget, floor } => write!(
+                f,
+                "tasks can block one another for ever: they need a pool of {}, and it may have {}; let fewer of them run at once",
+                count((*floor).into()),
+                count((*budget).into())
+            ),
+            Self::Varied { variation } => write!(
+                f,
+                "response times vary much (variance over square of the mean: {}): short statements wait behind long ones; \
+                 give the long ones a user, or a class, of their own",
+                real(*variation)
+            ),
             Self::RuleTooSmall { rule, need } => write!(
                 f,
                 "the usual 1.5 to 2 times the ideal number is too little for so small a load: at most {}, and the wait needs {}",
@@ -167,6 +204,8 @@ impl fmt::Display for Warning {
 pub struct Advice {
     /// Connections of one instance to one server, at most: what to configure.
     pub budget: u32,
+    /// More than that brings nothing: what the limits allow of twice the ideal number, and never below the budget.
+    pub useful: u32,
     /// Connections of all instances to all servers.
     pub total: u64,
     /// The fewest that could do the work if they were always busy, all pools together.
@@ -186,7 +225,17 @@ pub struct Advice {
 impl Needs {
     /// The work and its target on one server, with nothing that limits it.
     pub fn new(work: Workload, target: Target) -> Self {
-        Self { work, target, headroom: None, servers: 1, instances: 1, slots: None, limit: None, knee: None }
+        Self {
+            work,
+            target,
+            headroom: None,
+            tasks: None,
+            servers: 1,
+            instances: 1,
+            slots: None,
+            limit: None,
+            knee: None,
+        }
     }
 
     /// Says how large the pools should be.
@@ -212,20 +261,16 @@ impl Needs {
             );
         }
         let need = derivation.take(Queue::least(&own, self.target)?).connections();
-        let (wanted, mut binding) = match self.headroom {
-            Some(factor) => {
-                let of_all = u64::from(derivation.take(headroom(ideal, factor)?));
-                let of_one = of_all.div_ceil(pools) as u32;
-                if of_one > need { (of_one, Binding::Headroom) } else { (need, Binding::WaitTarget) }
-            }
-            None => (need, Binding::WaitTarget),
-        };
+        let (wanted, mut binding) = self.wanted(&mut derivation, ideal, need)?;
+        let cap = self.cap(&mut derivation)?;
         let mut budget = wanted;
-        if let Some((cap, most)) = self.cap(&mut derivation)?
+        if let Some((cap, most)) = cap
             && most < wanted
         {
             (budget, binding) = (most, Binding::Limited(cap));
         }
+        let twice = u64::from(headroom(ideal, 2.0)?.value).div_ceil(pools) as u32;
+        let useful = cap.map_or(twice, |(_, most)| twice.min(most)).max(budget);
         let expected = match Queue::new(&own, budget) {
             Ok(queue) => {
                 derivation.take(queue.expected(self.percent()));
@@ -235,7 +280,37 @@ impl Needs {
             Err(error) => return Err(error),
         };
         let warnings = self.warnings(ideal, need, budget, binding, own.busy())?;
-        Ok(Advice { budget, total: u64::from(budget) * pools, ideal, need, binding, expected, warnings, derivation })
+        Ok(Advice {
+            budget,
+            useful,
+            total: u64::from(budget) * pools,
+            ideal,
+            need,
+            binding,
+            expected,
+            warnings,
+            derivation,
+        })
+    }
+
+    /// The most that any of the reasons asks for, before the limits, and which one.
+    fn wanted(&self, derivation: &mut Derivation, ideal: u32, need: u32) -> Result<(u32, Binding), Error> {
+        let pools = u64::from(self.servers.max(1)) * u64::from(self.instances.max(1));
+        let mut wanted = (need, Binding::WaitTarget);
+        if let Some(factor) = self.headroom {
+            let of_all = u64::from(derivation.take(headroom(ideal, factor)?));
+            let of_one = of_all.div_ceil(pools) as u32;
+            if of_one > wanted.0 {
+                wanted = (of_one, Binding::Headroom);
+            }
+        }
+        if let Some(tasks) = self.tasks {
+            let floor = derivation.take(deadlock_floor(tasks.tasks, tasks.connections_each));
+            if floor > wanted.0 {
+                wanted = (floor, Binding::DeadlockFloor);
+            }
+        }
+        Ok(wanted)
     }
 
     /// The percentile to show: the target's own, or 99.
@@ -281,6 +356,16 @@ impl Needs {
                 warnings.push(Warning::TargetMissed { need, cap, servers: self.servers_enough(budget) });
             }
         }
+        if let Some(Tasks { tasks, connections_each }) = self.tasks {
+            let floor = deadlock_floor(tasks, connections_each).value;
+            if budget < floor {
+                warnings.push(Warning::Deadlock { budget, floor });
+            }
+        }
+        let variation = self.work.variation();
+        if variation > VARIATION_MAX {
+            warnings.push(Warning::Varied { variation });
+        }
         let pools = u64::from(self.servers.max(1)) * u64::from(self.instances.max(1));
         let need = u64::from(need) * pools;
         let (least, most) = (headroom(ideal, 1.5)?.value, headroom(ideal, 2.0)?.value);
@@ -312,6 +397,9 @@ impl Needs {
 /// The most servers that are thought of.
 const SERVERS_MAX: u32 = 1_000;
 
+/// Times that vary more than this wait much less in pools of their own.
+const VARIATION_MAX: f64 = 4.0;
+
 impl Advice {
     /// Why the budget is what it is, in a sentence.
     pub fn reason(&self, needs: &Needs) -> String {
@@ -331,6 +419,9 @@ impl Advice {
             }
             (Binding::Headroom, _) => {
                 format!("the headroom asked for; the wait alone would need {}", count(self.need.into()))
+            }
+            (Binding::DeadlockFloor, _) => {
+                "the fewest with which tasks that take several connections cannot block one another for ever".into()
             }
             (Binding::Limited(cap), _) => {
                 format!("all that a server allows ({cap}); the wait would need {}", count(self.need.into()))

@@ -34,6 +34,13 @@ pub enum Doubt {
         /// 0.1 is a tenth.
         off: f64,
     },
+    /// Measured more than once with these numbers of connections, throughput was not the same.
+    Unsettled {
+        /// The numbers where it was furthest from the same, the worst first.
+        connections: Vec<f64>,
+        /// How far the largest is above the smallest there, at most: 0.3 is three tenths.
+        off: f64,
+    },
     /// These numbers of connections have points so far off that they hardly counted.
     Outliers(Vec<f64>),
     /// Leaving out one point moves the upper end of the knee this far.
@@ -68,9 +75,15 @@ impl fmt::Display for Doubt {
             Self::Scattered { off } => {
                 write!(f, "the points lie {} % off the curve: measure each for longer", real(off * 100.0))
             }
+            Self::Unsettled { connections, off } => write!(
+                f,
+                "measured again, throughput differed by up to {} %, with {} connections: something else used the machine, or \
+                 each was measured too shortly",
+                real(off * 100.0),
+                list(connections)
+            ),
             Self::Outliers(at) => {
-                let at: Vec<String> = at.iter().map(|connections| real(*connections)).collect();
-                write!(f, "far off the others' curve, and counted less: the points at {} connections", at.join(", "))
+                write!(f, "far off the others' curve, and counted less: the points at {} connections", list(at))
             }
             Self::Unsteady { from, to } => {
                 write!(f, "without one or other point the upper end of the knee is anywhere from {from} to {to}")
@@ -84,4 +97,10 @@ impl fmt::Display for Doubt {
             ),
         }
     }
+}
+
+/// Numbers of connections, separated by commas.
+fn list(connections: &[f64]) -> String {
+    let numbers: Vec<String> = connections.iter().map(|connections| real(*connections)).collect();
+    numbers.join(", ")
 }

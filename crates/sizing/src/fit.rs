@@ -104,6 +104,7 @@ impl Fit {
         if !outliers.is_empty() {
             doubts.push(Doubt::Outliers(outliers));
         }
+        doubts.extend(unsettled(points, numbers));
         doubts.extend(self.unsteady(points, weights, numbers));
         doubts.extend(not_busy(points));
         doubts
@@ -133,6 +134,12 @@ const OUTLIER_WEIGHT: f64 = 0.5;
 
 /// Points that are off by more than this in the root mean square make a fit doubtful.
 const SCATTER_MAX: f64 = 0.1;
+
+/// Points with the same number of connections that differ by more than this part are named.
+const AGAIN_MAX: f64 = 0.25;
+
+/// The most numbers of connections that are named for it.
+const AGAIN_NAMED: usize = 3;
 
 /// A knee whose upper end moves by more than this part without one point is doubtful.
 const UNSTEADY_MAX: f64 = 0.5;
@@ -309,6 +316,20 @@ fn r_squared(points: &[Point], curve: &Curve) -> f64 {
 fn scatter(points: &[Point], weights: &[f64], curve: &Curve) -> f64 {
     let sum: f64 = points.iter().zip(weights).map(|(point, weight)| weight * off(point, curve).powi(2)).sum();
     (sum / weights.iter().sum::<f64>()).sqrt()
+}
+
+/// The numbers of connections with which throughput differed most when it was measured again, if it did by much.
+fn unsettled(points: &[Point], numbers: &[f64]) -> Option<Doubt> {
+    let spread = |number: f64| {
+        let again = points.iter().filter(|point| point.connections == number).map(|point| point.throughput);
+        let (least, most) = again.fold((f64::INFINITY, 0.0_f64), |(a, b), x| (a.min(x), b.max(x)));
+        (most / least - 1.0, number)
+    };
+    let mut far: Vec<(f64, f64)> =
+        numbers.iter().map(|number| spread(*number)).filter(|far| far.0 > AGAIN_MAX).collect();
+    far.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let off = far.first()?.0;
+    Some(Doubt::Unsettled { connections: far.iter().take(AGAIN_NAMED).map(|(_, number)| *number).collect(), off })
 }
 
 /// The point at which fewest of the connections were busy by Little's law, if that is off by more than a quarter.

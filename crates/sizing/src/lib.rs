@@ -29,7 +29,7 @@ mod solve;
 mod sum;
 mod workload;
 
-pub use advice::{ASSUMPTIONS, Advice, Binding, Cap, Needs, Warning};
+pub use advice::{ASSUMPTIONS, Advice, Binding, Cap, Needs, Tasks, Warning};
 pub use curve::{Curve, Knee};
 pub use derivation::{Derivation, Derived, Step};
 pub use doubt::{Confidence, Doubt};

@@ -1,7 +1,7 @@
 //! Waiting for a connection: Erlang C (M/M/c), and how many connections a target asks for.
 //!
 //! Statements come at random (Poisson) and take times spread like an exponential; both hold well for many independent
-//! clients. Times that vary more make longer waits ([`variability`]).
+//! clients. Times that vary more or less make longer or shorter waits ([`variability`]); nobody's wait becomes none by it.
 //!
 //! Source: A. K. Erlang 1917; any text on queues. Erlang B by its recursion, which has neither factorials nor powers and
 //! loses no precision with thousands of connections: B(0) = 1, B(k) = a·B(k−1) / (k + a·B(k−1)).
@@ -23,6 +23,8 @@ pub struct Queue {
     load: f64,
     /// Seconds that one is kept: S.
     hold: f64,
+    /// How much longer waits are than with times spread like an exponential.
+    stretch: f64,
     /// c.
     connections: u32,
     /// Erlang C: the part of all statements that has to wait at all.
@@ -111,7 +113,8 @@ impl Queue {
     fn at(work: &Workload, load: f64, connections: u32, blocked: f64) -> Self {
         let utilisation = load / f64::from(connections);
         let wait_probability = blocked / (1.0 - utilisation * (1.0 - blocked));
-        Self { load, hold: work.response_time().as_secs_f64(), connections, wait_probability }
+        let stretch = variability(1.0, work.variation());
+        Self { load, hold: work.response_time().as_secs_f64(), stretch, connections, wait_probability }
     }
 
     /// How many connections there are.
@@ -129,23 +132,28 @@ impl Queue {
         self.wait_probability
     }
 
-    /// Seconds that a statement waits in the mean, those that do not wait included: C·S / (c − a).
+    /// Seconds that a statement waits in the mean, those that do not wait included: C·v·S / (c − a), where v is
+    /// [`variability`].
     pub fn mean(&self) -> f64 {
-        self.wait_probability * self.hold / self.spare()
+        self.wait_probability * self.of_those_who_wait()
     }
 
-    /// Seconds that `percent` of all statements wait at most: ln(C / (1 − p))·S / (c − a), and 0 when fewer than 1 − p wait.
+    /// Seconds that `percent` of all statements wait at most: ln(C / (1 − p))·v·S / (c − a), and 0 when fewer than 1 − p
+    /// wait.
     pub fn percentile(&self, percent: f64) -> f64 {
         let tail = 1.0 - percent / 100.0;
         if self.wait_probability <= tail {
             return 0.0;
         }
-        (self.wait_probability / tail).ln() * self.hold / self.spare()
+        (self.wait_probability / tail).ln() * self.of_those_who_wait()
     }
 
-    /// The part of all statements that waits longer than this: C·e^(−(c − a)·t / S).
+    /// The part of all statements that waits longer than this: C·e^(−(c − a)·t / (v·S)).
     pub fn longer_than(&self, wait: Duration) -> f64 {
-        self.wait_probability * (-self.spare() * wait.as_secs_f64() / self.hold).exp()
+        match self.of_those_who_wait() {
+            0.0 => 0.0,
+            mean => self.wait_probability * (-wait.as_secs_f64() / mean).exp(),
+        }
     }
 
     /// The wait at `percent`, derived.
@@ -156,14 +164,16 @@ impl Queue {
         if wait > 0.0 {
             derivation.push(
                 format!("longest wait of {} %", real(percent)),
-                "ln(C / (1 - p)) × response time / (c - a)",
+                if self.is_stretched() {
+                    "ln(C / (1 - p)) × v × response time / (c - a)"
+                } else {
+                    "ln(C / (1 - p)) × response time / (c - a)"
+                },
                 format!(
-                    "ln({} / {}) × {} / ({} - {})",
+                    "ln({} / {}) × {}",
                     real(self.wait_probability),
                     real(1.0 - percent / 100.0),
-                    time(self.hold),
-                    count(self.connections.into()),
-                    real(self.load)
+                    self.filled_wait()
                 ),
                 time(wait),
             );
@@ -184,18 +194,30 @@ impl Queue {
             format!("C({}, {})", count(self.connections.into()), real(self.load)),
             real(self.wait_probability),
         );
+        if self.is_stretched() {
+            derivation.push(
+                "how much longer waits are, as response times vary (v)",
+                "(1 + C_s²) / 2, Allen and Cunneen",
+                format!("(1 + {}) / 2", real(2.0 * self.stretch - 1.0)),
+                real(self.stretch),
+            );
+        }
         derivation.push(
             "mean wait",
-            "C × response time / (c - a)",
-            format!(
-                "{} × {} / ({} - {})",
-                real(self.wait_probability),
-                time(self.hold),
-                count(self.connections.into()),
-                real(self.load)
-            ),
+            if self.is_stretched() { "C × v × response time / (c - a)" } else { "C × response time / (c - a)" },
+            format!("{} × {}", real(self.wait_probability), self.filled_wait()),
             time(self.mean()),
         );
+    }
+
+    fn is_stretched(&self) -> bool {
+        self.stretch != 1.0
+    }
+
+    /// The mean wait of those who wait, with its numbers.
+    fn filled_wait(&self) -> String {
+        let stretch = if self.is_stretched() { format!("{} × ", real(self.stretch)) } else { String::new() };
+        format!("{stretch}{} / ({} - {})", time(self.hold), count(self.connections.into()), real(self.load))
     }
 
     fn searched(&self, target: Target) -> Derivation {
@@ -207,6 +229,11 @@ impl Queue {
             count(self.connections.into()),
         );
         derivation
+    }
+
+    /// Seconds that those wait in the mean who wait at all.
+    fn of_those_who_wait(&self) -> f64 {
+        self.stretch * self.hold / self.spare()
     }
 
     /// Connections beyond those busy on average; above 0.

@@ -17,6 +17,8 @@ pub struct Workload {
     queries_per_second: f64,
     /// From lending a connection to getting it back. For transactions: the whole transaction, with the client's own time.
     response_time: Duration,
+    /// C_s² of the response time.
+    variation: f64,
 }
 
 /// What one node can do, and how many there are.
@@ -35,8 +37,22 @@ impl Workload {
     pub fn new(queries_per_second: f64, response_time: Duration) -> Result<Self, Error> {
         within("queries per second", queries_per_second, 1e-5..=1e9)?;
         within("response time in seconds", response_time.as_secs_f64(), 1e-6..=86_400.0)?;
-        let work = Self { queries_per_second, response_time };
+        let work = Self { queries_per_second, response_time, variation: 1.0 };
         if work.busy() > LOAD_MAX { Err(Error::TooMuchLoad { load: work.busy() }) } else { Ok(work) }
+    }
+
+    /// The same work, its response times varying so much: C_s², their variance over the square of their mean. 1, an
+    /// exponential's, is what is taken until somebody has measured; 0 is that all are the same.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`], when it is not between 0 and 10,000.
+    pub fn varying(self, variation: f64) -> Result<Self, Error> {
+        Ok(Self { variation: within("variation of the response time", variation, 0.0..=1e4)?, ..self })
+    }
+
+    /// C_s²: the variance of the response time over the square of its mean.
+    pub fn variation(&self) -> f64 {
+        self.variation
     }
 
     /// Statements per second, all clients together.
@@ -60,7 +76,7 @@ impl Workload {
     /// # Errors
     /// [`Error::OutOfRange`], when nothing is left for each.
     pub fn split(&self, parts: u32) -> Result<Self, Error> {
-        Self::new(self.queries_per_second / f64::from(parts.max(1)), self.response_time)
+        Self::new(self.queries_per_second / f64::from(parts.max(1)), self.response_time)?.varying(self.variation)
     }
 
     /// [`busy`](Self::busy), derived.

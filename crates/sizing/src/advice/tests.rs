@@ -43,6 +43,35 @@ fn the_second_example_needs_a_third_node_to_keep_its_wait() {
 }
 
 #[test]
+fn tasks_that_take_several_connections_need_a_floor() {
+    let tasks = Some(Tasks { tasks: 8, connections_each: 2 });
+    let blocked = Needs { tasks, ..needs(50.0, 10, 99.0, 10) };
+    let advice = blocked.advise().unwrap();
+    assert_eq!((advice.need, advice.budget, advice.binding), (3, 9, Binding::DeadlockFloor));
+    assert!(advice.reason(&blocked).contains("block one another"));
+    let small = Needs { slots: Some(6), ..blocked };
+    assert_eq!(small.advise().unwrap().warnings[0], Warning::Deadlock { budget: 6, floor: 9 });
+    let busy = Needs { tasks, ..needs(5_000.0, 5, 99.0, 1) };
+    assert_eq!(busy.advise().unwrap().binding, Binding::WaitTarget);
+}
+
+#[test]
+fn more_than_twice_the_ideal_number_or_the_limit_is_of_no_use() {
+    for (slots, useful) in [(None, 50), (Some(40), 40), (Some(30), 30)] {
+        assert_eq!(Needs { slots, ..needs(5_000.0, 5, 99.0, 1) }.advise().unwrap().useful, useful);
+    }
+    assert_eq!(needs(200.0, 5, 99.0, 0).advise().unwrap().useful, 5, "never below the budget");
+}
+
+#[test]
+fn times_that_vary_much_are_told() {
+    let plain = needs(5_000.0, 5, 99.0, 1);
+    let varied = Needs { work: plain.work.varying(16.0).unwrap(), ..plain }.advise().unwrap();
+    assert!(varied.budget > plain.advise().unwrap().budget);
+    assert!(varied.warnings.contains(&Warning::Varied { variation: 16.0 }), "{:?}", varied.warnings);
+}
+
+#[test]
 fn headroom_counts_where_it_is_more() {
     for (headroom, budget, binding) in [
         (None, 34, Binding::WaitTarget),

@@ -92,6 +92,24 @@ fn few_points_and_wild_ones_are_doubted() {
 }
 
 #[test]
+fn what_is_not_the_same_when_measured_again_is_doubted() {
+    let mut points = on(&CURVE, &[1, 2, 4, 8, 16, 32, 64, 128]);
+    let again: Vec<Point> =
+        points.iter().map(|point| Point { throughput: point.throughput * 1.01, ..*point }).collect();
+    points.extend(again);
+    assert_eq!(Fit::of(&points).unwrap().doubts, []);
+    points[4].throughput *= 0.6;
+    let doubts = Fit::of(&points).unwrap().doubts;
+    let unsettled = doubts.iter().find_map(|doubt| match doubt {
+        Doubt::Unsettled { connections, off } => Some((&**connections, *off)),
+        _ => None,
+    });
+    let (connections, off) = unsettled.unwrap();
+    assert_eq!(connections, [16.0]);
+    assert!((off - (1.01 / 0.6 - 1.0)).abs() < 1e-9, "{off}");
+}
+
+#[test]
 fn latency_tells_that_connections_were_not_busy() {
     let mut points = on(&CURVE, &[1, 4, 16, 32, 64, 128]);
     for point in &mut points {

@@ -102,9 +102,23 @@ fn one_pool_waits_less_than_many_small_ones() {
 #[test]
 fn varying_times_wait_longer() {
     let queue = Queue::new(&work(25.0), 32).unwrap();
-    for (of_response_time, mean_ms) in [(0.0, 0.0453), (1.0, 0.0906), (4.0, 0.2266), (16.0, 0.7705)] {
-        near(queue.mean() * variability(1.0, of_response_time) * 1e3, mean_ms, 1e-4);
+    for (variation, mean_ms) in [(0.0, 0.0453), (1.0, 0.0906), (4.0, 0.2266), (16.0, 0.7705)] {
+        let varied = Queue::new(&work(25.0).varying(variation).unwrap(), 32).unwrap();
+        near(varied.mean() * 1e3, mean_ms, 1e-4);
+        assert_eq!(varied.wait_probability(), queue.wait_probability());
+        near(varied.percentile(99.5), queue.percentile(99.5) * variability(1.0, variation), 1e-12);
     }
+    assert!(work(25.0).varying(-0.1).is_err());
+}
+
+#[test]
+fn varying_times_need_more_connections_and_say_why() {
+    let target = Target::Percentile { percent: 99.0, wait: Duration::from_millis(1) };
+    let varied = Queue::least(&work(25.0).varying(4.0).unwrap(), target).unwrap().value;
+    assert_eq!(varied.connections(), 37);
+    let text = varied.expected(99.0).derivation.to_string();
+    assert!(text.contains("= (1 + C_s²) / 2, Allen and Cunneen = (1 + 4) / 2 = 2.5\n"), "{text}");
+    assert!(text.contains("= C × v × response time / (c - a) = 0.01644 × 2.5 × 5 ms / (37 - 25)"), "{text}");
 }
 
 #[test]
