@@ -30,6 +30,8 @@ pub struct Checkout {
     pub deadline: Option<Instant>,
     /// The place in the source to name if the lease is never given back.
     pub place: &'static Location<'static>,
+    /// The number that the caller goes by, to be named as well. The pool makes nothing of it.
+    pub borrower: u64,
 }
 
 impl Checkout {
@@ -37,7 +39,13 @@ impl Checkout {
     #[must_use]
     #[track_caller]
     pub fn new() -> Self {
-        Self { state: StateKey::default(), home: Home::default(), deadline: None, place: Location::caller() }
+        Self {
+            state: StateKey::default(),
+            home: Home::default(),
+            deadline: None,
+            place: Location::caller(),
+            borrower: 0,
+        }
     }
 
     /// The same, given up after this long from now.
@@ -57,6 +65,12 @@ impl Checkout {
     #[must_use]
     pub fn home(self, home: Home) -> Self {
         Self { home, ..self }
+    }
+
+    /// The same, for the caller of this number.
+    #[must_use]
+    pub fn borrower(self, borrower: u64) -> Self {
+        Self { borrower, ..self }
     }
 }
 

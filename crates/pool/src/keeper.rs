@@ -4,14 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use scheduler::{Home, RouteId, Time};
+use scheduler::{Home, Time};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connector::Connector;
 use crate::ledger::Ledger;
+use crate::observer::Overdue;
 use crate::shared::{Shared, Starter};
-use crate::table::{CallSite, Leak, Phase};
+use crate::table::{Leak, Phase};
 
 /// The keeper never sleeps less than this, so that a time that is due again and again cannot keep a ledger busy.
 const NAP_MIN: Duration = Duration::from_millis(1);
@@ -21,11 +22,11 @@ const SLEEP_MAX: Duration = Duration::from_secs(86_400);
 
 /// Keeps a pool until its last handle is gone.
 pub(crate) async fn keep<C: Connector>(pool: Weak<Shared<C>>, alarm: Arc<Notify>) {
-    let mut next_round = Time::default();
+    let mut last_round = Time::default();
     loop {
         let wake_at = {
             let Some(shared) = pool.upgrade() else { return };
-            match catch_unwind(AssertUnwindSafe(|| shared.maintain(&mut next_round))) {
+            match catch_unwind(AssertUnwindSafe(|| shared.maintain(&mut last_round))) {
                 Ok(wake_at) => wake_at,
                 // An observer panicked. The pool goes on; others in its waiters' place would not know why it stopped.
                 Err(_) => Instant::now() + NAP_MIN,
@@ -38,30 +39,24 @@ pub(crate) async fn keep<C: Connector>(pool: Weak<Shared<C>>, alarm: Arc<Notify>
     }
 }
 
-/// A lease that is out too long.
-struct Overdue {
-    route: RouteId,
-    site: CallSite,
-    held: Duration,
-}
-
 impl<C: Connector> Shared<C> {
     /// Does what is due and returns when to look again.
-    fn maintain(self: &Arc<Self>, next_round: &mut Time) -> Instant {
+    fn maintain(self: &Arc<Self>, last_round: &mut Time) -> Instant {
         let (overdue, wake_at) = self.act(Starter::Caller(Home::default()), |ledger, now| {
             ledger.scheduler.handle_time(now);
-            let overdue = if ledger.settings.wants_rounds() && now >= *next_round {
-                *next_round = now.after(ledger.settings.maintenance_interval.max(NAP_MIN));
+            // From the interval as it is now: it may have become shorter since the last round.
+            let interval = ledger.settings.maintenance_interval.max(NAP_MIN);
+            let overdue = if ledger.settings.wants_rounds() && now >= last_round.after(interval) {
+                *last_round = now;
                 ledger.round(now)
             } else {
                 Vec::new()
             };
-            ledger.set_alarm(now, *next_round);
+            ledger.set_alarm(now, last_round.after(interval));
             (overdue, ledger.alarm)
         });
-        for Overdue { route, site, held } in overdue {
-            tracing::warn!(%site, ?held, "a connection has not been given back");
-            self.observer.on_leak(route, site, held);
+        for leak in overdue {
+            self.observer.on_leak(&leak);
         }
         self.instant_of(wake_at)
     }
@@ -83,7 +78,13 @@ impl<C: Connector> Ledger<C> {
                 && now.since(*since) >= after
             {
                 *leak = Leak::Reported;
-                overdue.push(Overdue { route: entry.route, site, held: now.since(*since) });
+                overdue.push(Overdue {
+                    route: entry.route,
+                    conn: entry.id,
+                    place: site.place,
+                    borrower: site.borrower,
+                    held: now.since(*since),
+                });
             }
         }
         overdue

@@ -76,7 +76,7 @@ pub use checkout::{Checkout, Pending};
 pub use connector::{ConnectError, Connector};
 pub use error::{CheckoutError, ConnectFault, Timeout};
 pub use lease::Lease;
-pub use observer::Observer;
+pub use observer::{Observer, Overdue};
 pub use pool::{CloseReport, Pool};
 pub use scheduler::{
     ClassId, ClassLimits, CloseReason, ConnId, ConnectFailure, Faults, Home, Moves, Realm, Refusal, Reuse, RouteId,

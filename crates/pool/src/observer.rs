@@ -6,7 +6,23 @@ use std::time::Duration;
 
 use scheduler::{CloseReason, ConnId, ConnectFailure, RouteId};
 
-/// Hears what happens in a pool, to count and log it. All methods do nothing unless overridden.
+/// A lease that is out longer than [`Settings::leak_timeout`](crate::Settings::leak_timeout).
+#[derive(Debug, Clone, Copy)]
+pub struct Overdue {
+    /// Whose connection it is.
+    pub route: RouteId,
+    /// The connection.
+    pub conn: ConnId,
+    /// Where in the source it was checked out.
+    pub place: &'static Location<'static>,
+    /// The number of whoever did, see [`Checkout::borrower`](crate::Checkout::borrower).
+    pub borrower: u64,
+    /// Since how long it is out.
+    pub held: Duration,
+}
+
+/// Hears what happens in a pool, to count and log it. Methods do nothing unless overridden, but for
+/// [`on_leak`](Self::on_leak), which logs.
 ///
 /// They are called outside the pool's lock, [`on_lease`](Self::on_lease) and [`on_return`](Self::on_return) in the
 /// task that takes or gives back a connection: they should count and return.
@@ -46,9 +62,10 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (route, held);
     }
 
-    /// A lease has been held longer than `leak_timeout`. Told once per lease.
-    fn on_leak(&self, route: RouteId, place: &'static Location<'static>, held: Duration) {
-        let _ = (route, place, held);
+    /// A lease has been held longer than `leak_timeout`. Told once per lease. Nobody ends it.
+    fn on_leak(&self, leak: &Overdue) {
+        let Overdue { place, held, .. } = leak;
+        tracing::warn!(%place, ?held, "a connection has not been given back");
     }
 
     /// A checkout ran out of time.

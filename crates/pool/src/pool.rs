@@ -18,6 +18,7 @@ use crate::observer::Observer;
 use crate::settings::Settings;
 use crate::shared::{Shared, Starter};
 use crate::snapshot::Snapshot;
+use crate::table::CallSite;
 
 /// A pool of connections to one server, shared by routes. A clone is another handle to the same pool.
 ///
@@ -70,11 +71,12 @@ impl<C: Connector> Pool<C> {
 
     /// The same as a future that can be held and polled by hand; it has its place in the queue from now on.
     pub fn start_checkout(&self, route: RouteId, checkout: Checkout) -> Pending<C> {
-        let Checkout { state, home, deadline, place } = checkout;
+        let Checkout { state, home, deadline, place, borrower } = checkout;
+        let site = CallSite { place, borrower };
         let deadline = deadline.map(|deadline| self.shared.time_of(deadline));
         let answer = self.shared.act(Starter::Caller(home), |ledger, now| {
             let deadline = deadline.unwrap_or_else(|| now.after(ledger.settings.checkout_timeout));
-            ledger.attach(route, Request { state, home, deadline }, place, now)
+            ledger.attach(route, Request { state, home, deadline }, site, now)
         });
         match answer {
             Answer::Granted(granted) => {
@@ -89,9 +91,9 @@ impl<C: Connector> Pool<C> {
     #[must_use]
     #[track_caller]
     pub fn try_checkout(&self, route: RouteId, state: StateKey, home: Home) -> Option<Lease<C>> {
-        let place = std::panic::Location::caller();
+        let site = CallSite { place: std::panic::Location::caller(), borrower: 0 };
         let granted = self.shared.act(Starter::Caller(home), |ledger, now| {
-            ledger.try_attach(route, Request { state, home, deadline: now }, place, now)
+            ledger.try_attach(route, Request { state, home, deadline: now }, site, now)
         })?;
         Some(Lease::observed(Arc::clone(&self.shared), granted, Duration::ZERO))
     }

@@ -57,6 +57,8 @@ pub enum Activity {
         since: Duration,
         /// Where in the source it was checked out.
         place: &'static Location<'static>,
+        /// The number of whoever did, see [`Checkout::borrower`](crate::Checkout::borrower).
+        borrower: u64,
     },
     /// It is being validated.
     Testing,
@@ -86,7 +88,9 @@ impl<C: Connector> Ledger<C> {
                 let since = self.scheduler.idle_since(id).unwrap_or(now);
                 Activity::Idle { since: now.since(since) }
             }
-            Phase::Lent { since, site, .. } => Activity::Lent { since: now.since(since), place: site },
+            Phase::Lent { since, site, .. } => {
+                Activity::Lent { since: now.since(since), place: site.place, borrower: site.borrower }
+            }
             Phase::Testing => Activity::Testing,
             Phase::Closing { reason } => Activity::Closing { reason },
         };

@@ -4,8 +4,14 @@ use std::panic::Location;
 
 use scheduler::{CloseReason, ConnId, RouteId, StateKey, Time};
 
-/// A place in the caller's source.
-pub(crate) type CallSite = &'static Location<'static>;
+/// Who asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallSite {
+    /// The place in the caller's source.
+    pub(crate) place: &'static Location<'static>,
+    /// The number that the caller goes by.
+    pub(crate) borrower: u64,
+}
 
 /// All connections that hold a permit. `T` is the connector's connection.
 pub(crate) struct Table<T> {

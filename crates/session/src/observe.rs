@@ -3,13 +3,12 @@
 use std::{
     collections::HashMap,
     error::Error,
-    panic::Location,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use meter::{Counter, Histogram};
-use pool::{CloseReason, ConnId, ConnectFailure, Observer, RouteId};
+use pool::{CloseReason, ConnId, ConnectFailure, Observer, Overdue, RouteId};
 
 /// User and database of a route, as clients name them.
 type RouteNames = (Arc<str>, Arc<str>);
@@ -115,8 +114,9 @@ impl Observer for Watch {
         tracing::info!(server = %self.0.server, %user, %database, conn, ?reason, ?age, uses, "server connection closed");
     }
 
-    fn on_leak(&self, route: RouteId, place: &'static Location<'static>, held: Duration) {
+    fn on_leak(&self, leak: &Overdue) {
+        let Overdue { route, borrower, held, .. } = *leak;
         let (user, database) = self.0.names(route);
-        tracing::warn!(server = %self.0.server, %user, %database, %place, ?held, "server connection held for long");
+        tracing::warn!(server = %self.0.server, %user, %database, client = borrower, ?held, "server connection held for long");
     }
 }

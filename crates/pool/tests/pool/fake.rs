@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pool::{
-    CloseReason, ConnId, ConnectError, ConnectFailure, Connector, Observer, Pool, Realm, RouteId, RouteLimits,
+    CloseReason, ConnId, ConnectError, ConnectFailure, Connector, Observer, Overdue, Pool, Realm, RouteId, RouteLimits,
     Settings, StateKey,
 };
 use tokio::time::{Instant, sleep};
@@ -74,7 +73,7 @@ pub(crate) enum Event {
     Closed { reason: CloseReason, age: Duration, uses: u64, at: Instant },
     Leased(Duration),
     Returned(Duration),
-    Leaked { line: u32, held: Duration },
+    Leaked { line: u32, borrower: u64, held: Duration },
     TimedOut(Duration),
 }
 
@@ -259,8 +258,8 @@ impl Observer for Watch {
     fn on_return(&self, _: RouteId, held: Duration) {
         self.0.tell(Event::Returned(held));
     }
-    fn on_leak(&self, _: RouteId, place: &'static Location<'static>, held: Duration) {
-        self.0.tell(Event::Leaked { line: place.line(), held });
+    fn on_leak(&self, leak: &Overdue) {
+        self.0.tell(Event::Leaked { line: leak.place.line(), borrower: leak.borrower, held: leak.held });
     }
     fn on_timeout(&self, _: RouteId, waited: Duration) {
         self.0.tell(Event::TimedOut(waited));

@@ -207,7 +207,7 @@ async fn foreign_code_may_call_the_pool_from_anywhere() {
 struct Grumbler;
 
 impl Observer for Grumbler {
-    fn on_leak(&self, _: RouteId, _: &'static std::panic::Location<'static>, _: Duration) {
+    fn on_leak(&self, _: &pool::Overdue) {
         panic!("as the test wants");
     }
 }

@@ -278,7 +278,7 @@ async fn a_snapshot_says_who_holds_what_since_when_and_from_where() {
     assert_eq!(snapshot.routes[0].1.served, 2);
     let of = |id| snapshot.connections.iter().find(|view| view.id == id).unwrap();
     match of(lent.id()).activity {
-        Activity::Lent { since, place } => {
+        Activity::Lent { since, place, .. } => {
             assert_eq!((since.as_secs(), place.line()), (3, line));
             assert!(place.file().ends_with("lend.rs"));
         }

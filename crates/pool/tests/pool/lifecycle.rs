@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use pool::{Checkout, CheckoutError, CloseReason, Refusal, RouteLimits, Settings};
+use pool::{Activity, Checkout, CheckoutError, CloseReason, Refusal, RouteLimits, Settings};
 use tokio::time::{Instant, sleep};
 
 use crate::fake::{Event, Play, Server, at_rest, equal, eventually, plain, pool, settle};
@@ -198,7 +198,7 @@ async fn limits_of_a_class_and_a_route_hold() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_never_given_back_is_reported_once_with_its_place() {
+async fn a_lease_that_is_never_given_back_is_reported_once_with_its_place_and_its_borrower() {
     let server = Server::new();
     let settings = Settings {
         leak_timeout: Some(Duration::from_secs(30)),
@@ -206,7 +206,7 @@ async fn a_lease_that_is_never_given_back_is_reported_once_with_its_place() {
         ..plain(2)
     };
     let (pool, route) = pool(&server, settings);
-    let leaked = pool.checkout(route, Checkout::new()).await.unwrap();
+    let leaked = pool.checkout(route, Checkout::new().borrower(77)).await.unwrap();
     let here = line!() - 1;
     drop(pool.checkout(route, Checkout::new()).await.unwrap());
     sleep(Duration::from_secs(29)).await;
@@ -214,10 +214,31 @@ async fn a_lease_that_is_never_given_back_is_reported_once_with_its_place() {
     assert_eq!(leaks(), 0);
     sleep(Duration::from_secs(600)).await;
     assert_eq!(leaks(), 1);
-    let found =
-        server.count(|event| matches!(event, Event::Leaked { line, held } if *line == here && held.as_secs() <= 31));
+    let found = server.count(
+        |event| matches!(event, Event::Leaked { line, borrower: 77, held } if *line == here && held.as_secs() <= 31),
+    );
     assert_eq!(found, 1);
+    let shown =
+        pool.snapshot().connections.iter().any(|view| matches!(view.activity, Activity::Lent { borrower: 77, .. }));
+    assert!(shown);
     drop(leaked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_maintenance_interval_holds_at_once() {
+    let server = Server::new();
+    let rare = Settings {
+        test_while_idle: Some(Duration::from_secs(10)),
+        maintenance_interval: Duration::from_secs(3_600),
+        ..plain(1)
+    };
+    let (pool, route) = pool(&server, rare.clone());
+    drop(pool.checkout(route, Checkout::new()).await.unwrap());
+    sleep(Duration::from_secs(5_000)).await;
+    let before = server.validated.load(SeqCst);
+    pool.set_settings(Settings { maintenance_interval: Duration::from_secs(5), ..rare });
+    sleep(Duration::from_secs(60)).await;
+    assert!(server.validated.load(SeqCst) > before + 3, "{before} tests before");
 }
 
 #[tokio::test(start_paused = true)]
