@@ -39,6 +39,7 @@ pub(crate) fn entries(
             rule_user(rule, users, subject, &mut faults);
         }
         rule_database(rule, databases, subject, &mut faults);
+        rule_class(rule, servers, subject, &mut faults);
         if rule.weight == Some(0) {
             faults.push(fault(subject, "weight", What::ZeroWeight));
         }
@@ -49,7 +50,7 @@ pub(crate) fn entries(
 
 /// The guarantees of all known routes must fit their server's budget together, or they would be empty promises.
 ///
-/// A `*` database counts once for every user, beside the names that rules give it; what its clients ask for at run time is
+/// Each class that may get a user's work on a database counts. A `*` database counts once for every user, beside the names that rules give it; what its clients ask for at run time is
 /// not known here, and the scheduler never grants beyond the budget anyway.
 pub(crate) fn guarantees(table: &Table) -> Vec<Fault> {
     if table.rules.iter().all(|rule| rule.guarantee.unwrap_or(0) == 0) {
@@ -57,9 +58,9 @@ pub(crate) fn guarantees(table: &Table) -> Vec<Fault> {
     }
     let mut sums = vec![0_u64; table.servers.len()];
     for (name, database) in table.known_databases() {
-        let sum = &mut sums[table.server_of(database).0];
+        let server = table.server_of(database);
         for user in &table.users {
-            *sum += u64::from(table.rule(&user.name, name).and_then(|rule| rule.guarantee).unwrap_or(0));
+            sums[server.0] += promised(table, server, &user.name, name);
         }
     }
     let over = table.servers.iter().zip(sums).zip(0..).filter(|((server, sum), _)| *sum > u64::from(server.budget));
@@ -68,6 +69,13 @@ pub(crate) fn guarantees(table: &Table) -> Vec<Fault> {
         fault(Subject::Server(index), "budget", What::GuaranteesAboveBudget { server, guarantees, budget })
     })
     .collect()
+}
+
+/// The guarantees of one user on one database, in all classes that may get their work.
+fn promised(table: &Table, server: ServerIndex, user: &str, database: &str) -> u64 {
+    let classes = &table.server(server).classes;
+    let concerned = classes.iter().filter(|(class, _)| classes.may_concern(*class, user, database));
+    concerned.map(|(class, _)| u64::from(table.limits(server, class, user, database).guarantee)).sum()
 }
 
 /// The server that a target means.
@@ -187,6 +195,19 @@ fn rule_database(rule: &Rule, databases: &[Database], subject: Subject, faults: 
     if let Some(name) = rule.database.exact().filter(|name| !known(name)) {
         let nearest = nearest(name, names()).map(Into::into);
         faults.push(Fault { subject, key: "database", what: What::UnknownDatabase(rule.database.clone()), nearest });
+    }
+}
+
+/// The same for classes, which are those of any server; and what a rule for a class cannot say.
+fn rule_class(rule: &Rule, servers: &[Server], subject: Subject, faults: &mut Vec<Fault>) {
+    let Some(class) = &rule.class else { return };
+    let names = || servers.iter().flat_map(|server| server.classes.list()).map(|class| &*class.name);
+    if let Some(name) = class.exact().filter(|name| !names().any(|class| class == *name)) {
+        let nearest = nearest(name, names()).map(Into::into);
+        faults.push(Fault { subject, key: "class", what: What::UnknownClass(class.clone()), nearest });
+    }
+    if let Some(key) = rule.overrides.first_key() {
+        faults.push(fault(subject, key, What::NotOfClass(key)));
     }
 }
 

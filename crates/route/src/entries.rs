@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Address, Limits, Overrides, Pattern, Protocol, Terms};
+use crate::{Address, Classes, Limits, Overrides, Pattern, Protocol, Terms, TransactionLimit};
 
 /// What a server is in its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -34,6 +34,10 @@ pub struct Server {
     pub zone: Option<Arc<str>>,
     /// The most connections to it, in every state, all routes together; at least 1.
     pub budget: u32,
+    /// Its typed pools, each with a cap inside the budget.
+    pub classes: Classes,
+    /// How many of its connections one user may have in transactions.
+    pub transaction_limit: TransactionLimit,
     /// What holds for its routes unless a database, a user or a rule says otherwise.
     pub terms: Terms,
 }
@@ -50,6 +54,8 @@ impl Server {
             role: Role::Auto,
             zone: None,
             budget,
+            classes: Classes::single(),
+            transaction_limit: TransactionLimit::default(),
             terms: Terms::default(),
         }
     }
@@ -137,6 +143,8 @@ pub struct Rule {
     pub user: Pattern,
     /// The databases it is for, as clients name them.
     pub database: Pattern,
+    /// The classes it is for; `None`: all. For some classes it holds limits only: mode and time limits are the session's.
+    pub class: Option<Pattern>,
     /// [`Limits::weight`].
     pub weight: Option<u32>,
     /// [`Limits::guarantee`].
@@ -160,6 +168,7 @@ impl Rule {
         Self {
             user: Pattern::new(user),
             database: Pattern::new(database),
+            class: None,
             weight: None,
             guarantee: None,
             cap: None,
@@ -176,8 +185,12 @@ impl Rule {
         self.user.matches(user) && self.database.matches(database)
     }
 
-    pub(crate) fn apply(&self, terms: &mut Terms) {
-        let limits = &mut terms.limits;
+    /// Whether it is for this class as well, where it is for user and database.
+    pub(crate) fn takes_class(&self, class: &str) -> bool {
+        self.class.as_ref().is_none_or(|pattern| pattern.matches(class))
+    }
+
+    pub(crate) fn limit(&self, limits: &mut Limits) {
         *limits = Limits {
             weight: self.weight.unwrap_or(limits.weight),
             guarantee: self.guarantee.unwrap_or(limits.guarantee),
@@ -186,6 +199,5 @@ impl Rule {
             initial: self.initial.unwrap_or(limits.initial),
             max_waiters: self.max_waiters.or(limits.max_waiters),
         };
-        self.overrides.apply(terms);
     }
 }

@@ -104,6 +104,14 @@ pub enum What {
     /// A rule for a database that does not exist.
     #[error("no database is named `{0}`")]
     UnknownDatabase(Pattern),
+    /// A rule for a class that no server has.
+    #[error("no server has a class named `{0}`")]
+    UnknownClass(Pattern),
+    /// A rule for a class that says what holds for whole sessions.
+    #[error(
+        "a rule for a class holds for connections of that class, but `{0}` is for whole sessions: leave out the `class`"
+    )]
+    NotOfClass(&'static str),
     /// A weight of zero is a share of nothing.
     #[error("a weight is at least 1: a route of weight 0 would never be served when others are")]
     ZeroWeight,

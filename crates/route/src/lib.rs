@@ -21,6 +21,8 @@
 
 mod address;
 mod check;
+mod class;
+mod classes;
 mod entries;
 mod fault;
 mod nearest;
@@ -28,12 +30,18 @@ mod pattern;
 mod protocol;
 mod table;
 mod terms;
+mod traffic;
+mod transaction_limit;
 
 pub use address::{Address, AddressError};
+pub use class::{CLASSES_MAX, Class, ClassIndex, Takes};
+pub use classes::{ClassError, Classes, DEFAULT_CLASS, RESERVED_CLASS};
 pub use entries::{Database, Role, Rule, Server, Target, User};
 pub use fault::{Fault, Subject, What};
 pub use nearest::nearest;
 pub use pattern::Pattern;
 pub use protocol::Protocol;
 pub use table::{DatabaseIndex, Identity, NoRoute, Resolved, ServerIndex, Table, UserIndex};
-pub use terms::{Limits, Overrides, PoolMode, Terms, Timeout, Timeouts};
+pub use terms::{Limits, Overrides, PoolMode, SessionState, Terms, Timeout, Timeouts};
+pub use traffic::{Choice, StatementKind, Traffic, Who, Workload};
+pub use transaction_limit::{LimitKey, LimitMode, TransactionLimit};

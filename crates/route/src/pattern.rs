@@ -22,7 +22,12 @@ impl Pattern {
     /// Whether the whole `name` fits. Time is at most proportional to both lengths multiplied: no backtracking explosion.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        self.fits(name.as_bytes())
+    }
+
+    /// The same for what may be no text.
+    pub(crate) fn fits(&self, name: &[u8]) -> bool {
+        let pattern = self.0.as_bytes();
         let (mut p, mut n) = (0, 0);
         // Where to go on when a literal does not fit: behind the last star, with that star eating one byte more.
         let mut retry: Option<(usize, usize)> = None;

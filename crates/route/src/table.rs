@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::{Database, Fault, Protocol, Rule, Server, Terms, User, check, nearest};
+use crate::{ClassIndex, Database, Fault, Limits, Protocol, Rule, Server, Terms, User, check, nearest};
 
 /// A server's place in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +43,8 @@ pub struct Resolved {
     pub identity: Identity,
     /// The database name there; empty: none is selected.
     pub server_database: Arc<str>,
-    /// Mode, time limits and shares: the server's, changed by database, user and rule, in this order.
+    /// Mode, time limits and shares: the server's, changed by database, user and rule, in this order. The shares are those
+    /// in the default class; [`Table::limits`] has those in the others.
     pub terms: Terms,
 }
 
@@ -183,7 +184,7 @@ impl Table {
             server_user: Arc::clone(server_user),
             identity,
             server_database,
-            terms: self.terms(user_index, database_index, self.rule(user, database)),
+            terms: self.terms(user_index, database_index, (user, database)),
         })
     }
 
@@ -214,10 +215,21 @@ impl Table {
         self.database_of.get(name).or_else(|| self.database_of.get("*")).copied()
     }
 
-    /// The first rule for this user on this database.
+    /// The shares of this user on this database in one of the server's classes: the server's, changed by the first rule
+    /// for all three.
     #[must_use]
-    pub fn rule(&self, user: &str, database: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.matches(user, database))
+    pub fn limits(&self, server: ServerIndex, class: ClassIndex, user: &str, database: &str) -> Limits {
+        let server = self.server(server);
+        let mut limits = server.terms.limits.clone();
+        if let Some(rule) = self.rule(user, database, &server.classes.get(class).name) {
+            rule.limit(&mut limits);
+        }
+        limits
+    }
+
+    /// The first rule for this user on this database in this class.
+    pub(crate) fn rule(&self, user: &str, database: &str, class: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.matches(user, database) && rule.takes_class(class))
     }
 
     /// A server. Panics on an index of another table.
@@ -294,13 +306,17 @@ impl Table {
         (is_mysql && self.guest.is_some()).then_some(UserIndex(self.users.len()))
     }
 
-    fn terms(&self, user: UserIndex, database: DatabaseIndex, rule: Option<&Rule>) -> Terms {
-        let mut terms = self.server(self.server_of(database)).terms.clone();
+    fn terms(&self, user: UserIndex, database: DatabaseIndex, names: (&str, &str)) -> Terms {
+        let server = self.server_of(database);
+        let mut terms = self.server(server).terms.clone();
         self.database(database).overrides.apply(&mut terms);
         self.user(user).overrides.apply(&mut terms);
-        if let Some(rule) = rule {
-            rule.apply(&mut terms);
+        // A rule for some classes only says nothing of sessions, which use several.
+        let mut rules = self.rules.iter().filter(|rule| rule.class.is_none());
+        if let Some(rule) = rules.find(|rule| rule.matches(names.0, names.1)) {
+            rule.overrides.apply(&mut terms);
         }
+        terms.limits = self.limits(server, ClassIndex::DEFAULT, names.0, names.1);
         terms
     }
 }

@@ -14,6 +14,18 @@ pub enum PoolMode {
     Statement,
 }
 
+/// What becomes of session settings (`SET`) when the next lease may be of another server connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SessionState {
+    /// They are set again on the next connection.
+    #[default]
+    Replay,
+    /// The first of them makes its connection the client's for the rest of the session, in the class `reserved`.
+    Reserve,
+    /// Nothing: they last as long as the lease.
+    Ignore,
+}
+
 /// A time limit that may be absent on purpose: `Off` in an override beats a limit set elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Timeout {
@@ -62,7 +74,7 @@ impl Default for Timeouts {
     }
 }
 
-/// A route's part of its server: plain numbers, given to the scheduler.
+/// A route's part of its server, in one of its classes: plain numbers, given to the scheduler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Share of contended capacity relative to other routes; at least 1.
@@ -90,6 +102,8 @@ impl Default for Limits {
 pub struct Terms {
     /// When its server connection goes back.
     pub pool_mode: PoolMode,
+    /// What becomes of its session settings.
+    pub session_state: SessionState,
     /// Its time limits.
     pub timeouts: Timeouts,
     /// Its shares.
@@ -101,6 +115,8 @@ pub struct Terms {
 pub struct Overrides {
     /// [`Terms::pool_mode`].
     pub pool_mode: Option<PoolMode>,
+    /// [`Terms::session_state`].
+    pub session_state: Option<SessionState>,
     /// [`Timeouts::checkout`].
     pub checkout_timeout: Option<Duration>,
     /// [`Timeouts::query`].
@@ -114,10 +130,25 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// The first key for which something is said here, as the configuration spells it.
+    pub(crate) fn first_key(&self) -> Option<&'static str> {
+        let given = [
+            ("pool_mode", self.pool_mode.is_some()),
+            ("session_state", self.session_state.is_some()),
+            ("checkout_timeout", self.checkout_timeout.is_some()),
+            ("query_timeout", self.query_timeout.is_some()),
+            ("transaction_timeout", self.transaction_timeout.is_some()),
+            ("idle_in_transaction_timeout", self.idle_in_transaction_timeout.is_some()),
+            ("client_idle_timeout", self.client_idle_timeout.is_some()),
+        ];
+        given.iter().find(|(_, is_given)| *is_given).map(|(key, _)| *key)
+    }
+
     /// Writes what is said here over `terms`.
     pub(crate) fn apply(&self, terms: &mut Terms) {
         let timeouts = &mut terms.timeouts;
         terms.pool_mode = self.pool_mode.unwrap_or(terms.pool_mode);
+        terms.session_state = self.session_state.unwrap_or(terms.session_state);
         timeouts.checkout = self.checkout_timeout.unwrap_or(timeouts.checkout);
         timeouts.query = self.query_timeout.unwrap_or(timeouts.query);
         timeouts.transaction = self.transaction_timeout.unwrap_or(timeouts.transaction);

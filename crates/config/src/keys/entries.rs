@@ -168,6 +168,7 @@ macro_rules! overridable {
             pub(crate) fn overrides(&self) -> route::Overrides {
                 route::Overrides {
                     pool_mode: self.pool_mode.map(Into::into),
+                    session_state: None,
                     checkout_timeout: self.checkout_timeout.map(Period::get),
                     query_timeout: self.query_timeout.map(Into::into),
                     transaction_timeout: self.transaction_timeout.map(Into::into),

@@ -1,6 +1,9 @@
 //! The table of servers, databases, users and rules.
 
-use route::{Address, Database, Fault, Limits, Pattern, Rule, Server, Subject, Table, Target, Terms, Timeouts, User};
+use route::{
+    Address, Classes, Database, Fault, Limits, Pattern, Rule, Server, SessionState, Subject, Table, Target, Terms,
+    Timeouts, TransactionLimit, User,
+};
 
 use super::{Check, has_guests};
 use crate::keys::{DatabaseKeys, File, RouteKeys, ServerAddress, ServerKeys, UserKeys};
@@ -88,8 +91,11 @@ fn route_server(server: &ServerKeys, address: Address, file: &File) -> Server {
         role: server.role.into(),
         zone: server.zone.as_deref().map(Into::into),
         budget: server.budget,
+        classes: Classes::single(),
+        transaction_limit: TransactionLimit::default(),
         terms: Terms {
             pool_mode: pool.mode.into(),
+            session_state: SessionState::default(),
             timeouts: Timeouts {
                 checkout: Period::get(pool.checkout_timeout),
                 query: file.timeouts.query.into(),
@@ -131,6 +137,7 @@ fn route_rule(keys: &RouteKeys) -> Rule {
     Rule {
         user: Pattern::new(&*keys.user),
         database: Pattern::new(&*keys.database),
+        class: None,
         weight: keys.weight,
         guarantee: keys.guarantee,
         cap: keys.cap,

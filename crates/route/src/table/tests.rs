@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Limits, Overrides, PoolMode, Role, Target, Timeout};
+use crate::{Class, Classes, Limits, Overrides, Pattern, PoolMode, Role, SessionState, Takes, Target, Timeout};
 
 fn server(name: &str, cluster: &str, role: Role) -> Server {
     Server { role, ..Server::new(name, cluster, "10.0.0.5:5432".parse().unwrap(), 10) }
@@ -116,6 +116,75 @@ fn guarantees_must_fit_the_budget() {
     // A name that only a rule gives to `*` counts as well.
     let by_name = vec![rule("app", "orders", 11)];
     assert_eq!(faults(table(by_name)).len(), 1);
+}
+
+/// A server with the classes `web`, for user `app` alone, and `reserved`; everybody else is in the default class.
+fn classed(rules: Vec<Rule>) -> Result<Table, Vec<Fault>> {
+    let takes = Takes { users: vec![Pattern::new("app")], ..Takes::default() };
+    let classes = Classes::new(vec![Class { takes, ..Class::new("web") }, Class::new("reserved")]).unwrap();
+    Table::new(
+        vec![Server { classes, ..server("a", "shop", Role::Auto) }],
+        vec![Database::new("shop", cluster("shop"))],
+        vec![User::new("app"), User::new("report")],
+        rules,
+    )
+}
+
+fn of_class(class: &str, rule: Rule) -> Rule {
+    Rule { class: Some(Pattern::new(class)), ..rule }
+}
+
+#[test]
+fn a_rule_for_a_class_limits_the_routes_of_that_class() {
+    let session = Overrides { session_state: Some(SessionState::Reserve), ..Overrides::default() };
+    let table = classed(vec![
+        of_class("we*", Rule { cap: Some(3), ..Rule::new("app", "*") }),
+        Rule { cap: Some(8), overrides: session, ..Rule::new("*", "shop") },
+    ])
+    .unwrap();
+    let cap = |class: &str, user| {
+        let class = table.servers()[0].classes.named(class).unwrap();
+        table.limits(ServerIndex(0), class, user, "shop").cap
+    };
+    assert_eq!(cap("web", "app"), Some(3));
+    assert_eq!(cap("default", "app"), Some(8));
+    assert_eq!(cap("reserved", "app"), Some(8));
+    assert_eq!(cap("web", "report"), Some(8));
+    // What holds for the session comes from the rule for all classes.
+    let terms = table.resolve("app", "shop").unwrap().terms;
+    assert_eq!((terms.session_state, terms.limits.cap), (SessionState::Reserve, Some(8)));
+}
+
+#[test]
+fn guarantees_count_in_each_class_that_may_need_them() {
+    let rule = |class, guarantee| of_class(class, Rule { guarantee: Some(guarantee), ..Rule::new("*", "*") });
+    // `app` in all three classes, `report` in two: 4 + 3 × 2 = 10 of 10.
+    assert!(classed(vec![rule("web", 4), rule("default", 3)]).is_ok());
+    assert!(classed(vec![rule("*", 2)]).is_ok());
+    let over = faults(classed(vec![rule("*", 3)]));
+    assert_eq!(
+        over,
+        [
+            "Server(0) budget: the guarantees of the routes to server `a` add up to 15 connections, its budget is 10 (None)"
+        ]
+    );
+}
+
+#[test]
+fn a_rule_for_a_class_says_nothing_of_sessions_and_names_a_class_that_exists() {
+    let mode = Overrides { query_timeout: Some(Timeout::Off), ..Overrides::default() };
+    let found = faults(classed(vec![
+        of_class("wbe", Rule::new("*", "*")),
+        of_class("web", Rule { overrides: mode, ..Rule::new("*", "*") }),
+    ]));
+    assert_eq!(
+        found,
+        [
+            "Rule(0) class: no server has a class named `wbe` (Some(\"web\"))",
+            "Rule(1) query_timeout: a rule for a class holds for connections of that class, but `query_timeout` is for \
+             whole sessions: leave out the `class` (None)",
+        ]
+    );
 }
 
 #[test]
