@@ -53,6 +53,14 @@ pub trait Connector: Send + Sync + 'static {
     /// May the connection be lent again? Asked when a lease is dropped, so it must be cheap and must not block.
     fn is_reusable(&self, connection: &mut Self::Connection) -> bool;
 
+    /// Must a reusable connection that is given back be [validated](Self::validate) before it is lent again, whatever
+    /// [`Settings::test_on_return`](crate::Settings::test_on_return) says? For a connector that cannot tell at once whether
+    /// its holder left something behind, or that puts sessions in order. It must be cheap and must not block.
+    fn must_settle(&self, connection: &Self::Connection) -> bool {
+        let _ = connection;
+        false
+    }
+
     /// A fingerprint of the connection's session state, asked after a connect or a re-key and at each return.
     fn state(&self, connection: &Self::Connection) -> StateKey {
         let _ = connection;

@@ -82,8 +82,14 @@ impl<C: Connector> Lease<C> {
             return close;
         }
         let connector = &self.shared.connector;
-        let judge = AssertUnwindSafe(|| connector.is_reusable(connection).then(|| connector.state(connection)));
-        catch_unwind(judge).ok().flatten().map_or(close, Verdict::Keep)
+        let judge = AssertUnwindSafe(|| {
+            if !connector.is_reusable(connection) {
+                return close;
+            }
+            let state = connector.state(connection);
+            if connector.must_settle(connection) { Verdict::Settle(state) } else { Verdict::Keep(state) }
+        });
+        catch_unwind(judge).unwrap_or(close)
     }
 }
 

@@ -122,6 +122,8 @@ pub(crate) enum Then {
 pub(crate) enum Verdict {
     /// It may serve again; its session state is this.
     Keep(StateKey),
+    /// The same, but only after a test.
+    Settle(StateKey),
     /// It is closed.
     Close(CloseReason),
 }

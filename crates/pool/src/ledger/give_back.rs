@@ -10,14 +10,14 @@ impl<C: Connector> Ledger<C> {
     /// Takes a connection back from its holder.
     pub(crate) fn give_back(&mut self, conn: ConnId, connection: Box<C::Connection>, verdict: Verdict, now: Time) {
         let limit = self.settings.validate_timeout;
-        let test = self.settings.test_on_return;
+        let test = self.settings.test_on_return || matches!(verdict, Verdict::Settle(_));
         let Some(entry) = self.table.get_mut(conn) else { return self.close_unknown(conn, connection) };
         match verdict {
             Verdict::Close(reason) => self.discard(conn, connection, reason, now),
-            Verdict::Keep(_) if entry.login == Login::Outdated => {
+            Verdict::Keep(_) | Verdict::Settle(_) if entry.login == Login::Outdated => {
                 self.discard(conn, connection, CloseReason::Reconnect, now);
             }
-            Verdict::Keep(state) => {
+            Verdict::Keep(state) | Verdict::Settle(state) => {
                 entry.state = state;
                 entry.fresh_at = now;
                 if test {

@@ -141,6 +141,8 @@ pub(crate) struct Socket {
     pub(crate) user: &'static str,
     pub(crate) clean: bool,
     pub(crate) judge_panics: bool,
+    /// Whether it must be tested when it comes back.
+    pub(crate) unsettled: bool,
     pub(crate) state: StateKey,
     /// Set while one holder works on it: nobody else may.
     pub(crate) busy: AtomicBool,
@@ -190,6 +192,7 @@ impl Connector for Dialer {
             user: **route,
             clean: true,
             judge_panics: false,
+            unsettled: false,
             state: StateKey::default(),
             busy: AtomicBool::new(false),
             server: Arc::clone(server),
@@ -218,10 +221,15 @@ impl Connector for Dialer {
         socket.state
     }
 
-    async fn validate(&self, _: &mut Socket) -> Result<(), Refused> {
+    fn must_settle(&self, socket: &Socket) -> bool {
+        socket.unsettled
+    }
+
+    async fn validate(&self, socket: &mut Socket) -> Result<(), Refused> {
         let play = self.0.validations.lock().unwrap().pop_front();
         let verdict = play.unwrap_or(Play::After(Duration::ZERO)).run().await.map_err(|error| error.source);
         self.0.validated.fetch_add(1, SeqCst);
+        socket.unsettled = false;
         verdict
     }
 

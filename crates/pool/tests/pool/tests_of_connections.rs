@@ -64,6 +64,27 @@ async fn a_deadline_ends_the_wait_for_a_test() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_must_settle_is_tested_before_anyone_gets_it_and_one_that_need_not_is_not() {
+    let server = Server::new();
+    let (pool, route) = pool(&server, plain(1));
+    drop(pool.checkout(route, Checkout::new()).await.unwrap());
+    assert!(matches!(pool.snapshot().connections[0].activity, Activity::Idle { .. }));
+    let mut lease = pool.checkout(route, Checkout::new()).await.unwrap();
+    lease.unsettled = true;
+    drop(lease);
+    assert_eq!(pool.snapshot().connections[0].activity, Activity::Testing);
+    let mut lease = pool.checkout(route, Checkout::new()).await.unwrap();
+    assert_eq!((lease.serial, server.validated.load(SeqCst)), (0, 1));
+    // What does not settle in time is closed, and its permit serves the next.
+    lease.unsettled = true;
+    server.play_validations([Play::Hang]);
+    drop(lease);
+    assert_eq!(pool.checkout(route, Checkout::new()).await.unwrap().serial, 1);
+    at_rest(&server, &pool).await;
+    assert_eq!(server.closed_for(CloseReason::Invalid), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_is_tested_on_its_return_before_anyone_gets_it() {
     let server = Server::new();
     let (pool, route) = pool(&server, Settings { test_on_return: true, ..plain(1) });
