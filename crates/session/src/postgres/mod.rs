@@ -10,4 +10,5 @@ mod operator;
 mod server;
 
 pub use connector::PgConnector;
+pub(crate) use connector::{ServerError, run};
 pub(crate) use driver::{Driver, Postgres};
