@@ -34,10 +34,11 @@ mod count;
 mod flags;
 mod index;
 pub mod mysql;
+mod outline;
 mod postgres;
 
 pub use count::Count;
 pub use postgres::{
     Deallocate, Dialect, Discard, Effects, Identifier, Keyword, Lexer, Scope, SettingChange, SettingChanges, Token,
-    TokenKind, Verdict, deallocate_target, discard_target, inspect, inspect_settings, is_empty,
+    TokenKind, Verdict, deallocate_target, discard_target, inspect, inspect_settings, is_empty, outline,
 };
