@@ -53,6 +53,10 @@ struct State {
     weather: Weather,
     /// Both ends of every connection, for cutting; closed ones are swept when the next arrives.
     links: Vec<(TcpStream, TcpStream)>,
+    /// How many connections there were so far.
+    born: u64,
+    /// Connections born before these are silent, per [`Direction`].
+    silent: [u64; 2],
     open: bool,
 }
 
@@ -66,7 +70,13 @@ impl Cut {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             server: server.to_owned(),
-            state: Mutex::new(State { weather: Weather::Clear, links: Vec::new(), open: true }),
+            state: Mutex::new(State {
+                weather: Weather::Clear,
+                links: Vec::new(),
+                born: 0,
+                silent: [0; 2],
+                open: true,
+            }),
             changed: Condvar::new(),
             budgets: [AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX)],
             passed: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -76,9 +86,22 @@ impl Cut {
         Ok(Self { address, shared })
     }
 
-    /// Changes what happens to bytes and newcomers.
+    /// Changes what happens to bytes and newcomers. What [`Cut::silence`] holds back stays where it is.
     pub fn set(&self, weather: Weather) {
         self.shared.lock().weather = weather;
+        self.shared.changed.notify_all();
+    }
+
+    /// Holds back what present connections send in one direction, until [`Cut::end_silence`]. Their sockets stay open, and new
+    /// connections are as good as ever: a firewall that has forgotten them.
+    pub fn silence(&self, direction: Direction) {
+        let mut state = self.shared.lock();
+        state.silent[direction as usize] = state.born;
+    }
+
+    /// Lets through what [`Cut::silence`] has held back.
+    pub fn end_silence(&self) {
+        self.shared.lock().silent = [0; 2];
         self.shared.changed.notify_all();
     }
 
@@ -166,16 +189,18 @@ impl Shared {
         ];
         state.links.retain(|(client, _)| client.peer_addr().is_ok());
         state.links.push((client, server));
+        let number = state.born;
+        state.born += 1;
         drop(state);
         for (direction, from, to) in pairs {
             let shared = Arc::clone(self);
-            thread::Builder::new().name("cut".to_owned()).spawn(move || shared.pump(direction, from, to))?;
+            thread::Builder::new().name("cut".to_owned()).spawn(move || shared.pump(number, direction, from, to))?;
         }
         Ok(())
     }
 
-    /// Moves bytes one way until an end, an error, or the byte budget's end.
-    fn pump(&self, direction: Direction, mut from: TcpStream, mut to: TcpStream) {
+    /// Moves bytes of connection `number` one way until an end, an error, or the byte budget's end.
+    fn pump(&self, number: u64, direction: Direction, mut from: TcpStream, mut to: TcpStream) {
         let mut chunk = [0; 16 * 1024];
         loop {
             let count = match from.read(&mut chunk) {
@@ -186,7 +211,7 @@ impl Shared {
                 Ok(count) => count,
                 Err(_) => break,
             };
-            if !self.wait_clear() {
+            if !self.wait_clear(number, direction) {
                 break;
             }
             let allowed = self.spend(direction, count);
@@ -214,10 +239,11 @@ impl Shared {
         allowed
     }
 
-    /// Waits while the weather is [`Weather::Stalled`]; false when the proxy is gone.
-    fn wait_clear(&self) -> bool {
+    /// Waits while the weather is [`Weather::Stalled`], or connection `number` silent; false when the proxy is gone.
+    fn wait_clear(&self, number: u64, direction: Direction) -> bool {
         let mut state = self.lock();
-        while state.open && state.weather == Weather::Stalled {
+        let is_held = |state: &State| state.weather == Weather::Stalled || number < state.silent[direction as usize];
+        while state.open && is_held(&state) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.open
@@ -276,6 +302,29 @@ mod tests {
         let mut four = [0; 4];
         server.read_exact(&mut four).unwrap();
         assert_eq!(&four, b"late");
+    }
+
+    #[test]
+    fn silence_falls_on_present_connections_and_one_direction() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let cut = Cut::before(&listener.local_addr().unwrap().to_string()).unwrap();
+        let join = || (TcpStream::connect(cut.address()).unwrap(), listener.accept().unwrap().0);
+        let ((mut old, mut old_server), mut four) = (join(), [0; 4]);
+        cut.silence(Direction::ToServer);
+        let (mut new, mut new_server) = join();
+        for wire in [&mut old, &mut new] {
+            wire.write_all(b"ping").unwrap();
+        }
+        new_server.read_exact(&mut four).unwrap();
+        old_server.write_all(b"pong").unwrap();
+        old.read_exact(&mut four).unwrap();
+        assert_eq!(&four, b"pong", "the other direction is open");
+        old_server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        assert!(old_server.read(&mut [0; 4]).is_err(), "nothing passes while silent");
+        old_server.set_read_timeout(None).unwrap();
+        cut.end_silence();
+        old_server.read_exact(&mut four).unwrap();
+        assert_eq!(&four, b"ping");
     }
 
     #[test]
