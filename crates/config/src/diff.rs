@@ -25,6 +25,8 @@ pub struct Change {
 pub enum Subject {
     /// A section such as `limits`.
     Section(&'static str),
+    /// The class of this name.
+    Class(String),
     /// The server of this name.
     Server(String),
     /// The database of this name.
@@ -79,6 +81,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Section(name) => write!(f, "[{name}]"),
+            Self::Class(name) => write!(f, "class {name}"),
             Self::Server(name) => write!(f, "server {name}"),
             Self::Database(name) => write!(f, "database {name}"),
             Self::User(name) => write!(f, "user {name}"),
@@ -111,8 +114,10 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         ("pool", value(&from.pool), value(&to.pool)),
         ("limits", value(&from.limits), value(&to.limits)),
         ("timeouts", value(&from.timeouts), value(&to.timeouts)),
+        ("transaction_limit", value(&from.transaction_limit), value(&to.transaction_limit)),
         ("prepared", value(&from.prepared), value(&to.prepared)),
         ("admin", value(&from.admin), value(&to.admin)),
+        ("metrics", value(&from.metrics), value(&to.metrics)),
         ("log", value(&from.log), value(&to.log)),
         ("runtime", value(&from.runtime), value(&to.runtime)),
     ] {
@@ -126,6 +131,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     if old.admin != new.admin {
         live(Subject::Section("admin"), What::Secret);
     }
+    entries(by_name(&from.classes, |c| &c.name), by_name(&to.classes, |c| &c.name), Subject::Class, &mut live);
     entries(by_name(&from.servers, |s| &s.name), by_name(&to.servers, |s| &s.name), Subject::Server, &mut live);
     let secret = |config: &Config, name: &str| {
         let index = config.table().databases().iter().position(|database| &*database.name == name)?;

@@ -4,7 +4,9 @@
 //! the reference page is written from the schema. So a comment here is a sentence that operators read.
 
 mod address;
+mod classes;
 mod entries;
+mod limiter;
 mod mysql;
 mod network;
 mod pool;
@@ -14,10 +16,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use address::{HttpAddress, Listen, MysqlAddress, PostgresAddress, ServerAddress};
-pub use entries::{DatabaseKeys, PoolMode, Protocol, Role, RouteKeys, ServerKeys, UserKeys};
+pub use classes::{Capability, ClassKeys, ServerClasses, StatementKind, TrafficKind, Workload};
+pub use entries::{DatabaseKeys, PoolMode, Protocol, Role, RouteKeys, ServerKeys, SessionState, UserKeys};
+pub use limiter::{LimitKey, LimitMode, TransactionLimitKeys};
 pub use mysql::{AuthPlugin, BinlogDump, ClientCompression, MysqlKeys, ServerCompression, UnknownUsers};
 pub use network::Network;
-pub use pool::{PoolKeys, Reuse};
+pub use pool::{Fit, Moves, PoolKeys, Reuse};
 pub use tls::{ClientCertificates, ClientTlsMode, ServerTlsMode, TlsKeys};
 
 use crate::values::{Cap, Period, SecretText, Size, Timeout};
@@ -43,22 +47,30 @@ pub struct File {
     pub limits: LimitKeys,
     /// How long clients may take. How long they may wait for a server connection is `pool.checkout_timeout`.
     pub timeouts: TimeoutKeys,
+    /// How many of a server's connections one user may have in transactions, so that others find some.
+    pub transaction_limit: TransactionLimitKeys,
     /// Prepared statements of the extended protocol, which work across server connections.
     pub prepared: PreparedKeys,
     /// Who may use the admin console, the database named `evenkeel` (also `pgbouncer`).
     pub admin: AdminKeys,
+    /// What `/metrics` shows.
+    pub metrics: MetricsKeys,
     /// What is logged, to standard error.
     pub log: LogKeys,
     /// Threads and memory.
     pub runtime: RuntimeKeys,
+    /// Typed pools: each takes some of the traffic, and has a cap inside a server's budget. They hold where a server's
+    /// `classes` names them. Of several that take something, the first in the file gets it, and any of them before the
+    /// preset's; what none takes goes to the class `default`, which has no cap.
+    pub classes: Vec<ClassKeys>,
     /// One database server each.
     pub servers: Vec<ServerKeys>,
     /// The names that clients may ask for, and where they lead.
     pub databases: Vec<DatabaseKeys>,
     /// Who may log in. A user needs exactly one of `password`, `password_env` and `password_file`.
     pub users: Vec<UserKeys>,
-    /// What holds for certain users on certain databases. The first entry whose `user` and `database` both fit decides,
-    /// and beats what user and database say themselves.
+    /// What holds for certain users on certain databases. The first entry whose `user`, `database` and `class` all fit
+    /// decides, and beats what user and database say themselves.
     pub routes: Vec<RouteKeys>,
 }
 
@@ -207,6 +219,16 @@ pub struct AdminKeys {
     /// The file that holds it instead; a relative path starts at the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<String>,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MetricsKeys {
+    /// Whether classes are also shown under VTTablet's names, for existing dashboards: `vttablet_transaction_pool_capacity`,
+    /// `vttablet_conn_pool_active` and so on.
+    pub vttablet_names: bool,
 }
 
 /// `[log]`.

@@ -1,5 +1,6 @@
 //! From keys to a configuration: do they fit together, and where are the secrets?
 
+mod classes;
 mod listen;
 mod logins;
 mod mysql;
@@ -37,6 +38,7 @@ pub(crate) fn resolve(mut file: File, directory: &Path, places: &dyn Places) -> 
     check.listen(&mut file);
     check.sections(&file);
     check.mysql(&file);
+    check.declared_classes(&file.classes);
     let client_tls = check.client_tls(&file.tls);
     let rsa_key = check.rsa_key(&file.mysql);
     let admin = check.admin(&mut file);
@@ -82,6 +84,16 @@ impl Check<'_> {
         }
         if file.runtime.relay_buffer.get() < RELAY_BUFFER_MIN || file.runtime.relay_buffer.get() > RELAY_BUFFER_MAX {
             self.wrong(&["runtime", "relay_buffer"], "a size from 1KiB to 16MiB is expected");
+        }
+        let limit = &file.transaction_limit;
+        if !(limit.per_user > 0.0 && limit.per_user <= 1.0) {
+            self.wrong(&["transaction_limit", "per_user"], "a fraction above 0, and at most 1, is expected");
+        }
+        if limit.by.is_empty() {
+            self.wrong(
+                &["transaction_limit", "by"],
+                "at least one of \"user\", \"application\" and \"address\" is needed",
+            );
         }
         self.pool(&file.pool, &["pool"]);
         for (server, index) in file.servers.iter().zip(0_usize..) {

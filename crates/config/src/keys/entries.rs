@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PoolKeys, ServerAddress, ServerCompression, ServerTlsMode};
+use super::{PoolKeys, ServerAddress, ServerClasses, ServerCompression, ServerTlsMode};
 use crate::values::{Cap, Period, SecretText, Timeout};
 
 /// The protocol that a server speaks.
@@ -61,6 +61,31 @@ impl From<PoolMode> for route::PoolMode {
             PoolMode::Session => Self::Session,
             PoolMode::Transaction => Self::Transaction,
             PoolMode::Statement => Self::Statement,
+        }
+    }
+}
+
+/// What becomes of what a client changes by `SET`, which holds for its whole session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum SessionState {
+    /// It follows the client: each of its server connections is given it.
+    #[default]
+    Replay,
+    /// The first change takes the server connection out of the pool, into the class `reserved`, and the client keeps it until
+    /// it disconnects; the pool opens another. (Vitess: enable_system_settings)
+    Reserve,
+    /// It is lost with the server connection.
+    Ignore,
+}
+
+impl From<SessionState> for route::SessionState {
+    fn from(state: SessionState) -> Self {
+        match state {
+            SessionState::Replay => Self::Replay,
+            SessionState::Reserve => Self::Reserve,
+            SessionState::Ignore => Self::Ignore,
         }
     }
 }
@@ -125,6 +150,10 @@ pub struct ServerKeys {
     /// `max_connections` for superusers, replication and other clients.
     #[serde(default = "default_budget")]
     pub budget: u32,
+    /// Its classes: typed pools within the `budget`. Beside the names below, a list of names, as in `["oltp", "transaction"]`,
+    /// or a table of names and caps: `{ oltp = 30, transaction = 20 }`; those are declared in `[[classes]]` or the preset's.
+    #[serde(default)]
+    pub classes: ServerClasses,
     /// Keys of `[pool]` that differ for this server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolKeys>,
@@ -147,6 +176,9 @@ macro_rules! overridable {
             /// `pool.mode`, but for these clients.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub pool_mode: Option<PoolMode>,
+            /// `pool.session_state`, but for these clients.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub session_state: Option<SessionState>,
             /// `pool.checkout_timeout`, but for these clients.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub checkout_timeout: Option<Period>,
@@ -168,7 +200,7 @@ macro_rules! overridable {
             pub(crate) fn overrides(&self) -> route::Overrides {
                 route::Overrides {
                     pool_mode: self.pool_mode.map(Into::into),
-                    session_state: None,
+                    session_state: self.session_state.map(Into::into),
                     checkout_timeout: self.checkout_timeout.map(Period::get),
                     query_timeout: self.query_timeout.map(Into::into),
                     transaction_timeout: self.transaction_timeout.map(Into::into),
@@ -257,13 +289,18 @@ overridable! {
         /// The databases it is for, as clients name them; `*` stands for any run of characters.
         #[serde(default = "any")]
         pub database: String,
+        /// The classes it is for; `*` stands for any run of characters. Without, it is for all. For some classes it has limits
+        /// on server connections only: modes and time limits are those of whole sessions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub class: Option<String>,
         /// Its share of a busy server relative to other routes, which have 1.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub weight: Option<u32>,
-        /// Server connections that it gets before anyone gets more than theirs, while it has work for them.
+        /// Server connections that it gets before anyone gets more than theirs, while it has work for them; in each class that
+        /// it is for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub guarantee: Option<u32>,
-        /// Server connections that it may hold at most; by default `pool.max`.
+        /// Server connections that it may hold at most, in each class that it is for; by default `pool.max`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub cap: Option<u32>,
         /// `pool.min_idle`, but for this route.
@@ -296,6 +333,7 @@ impl ServerKeys {
             role: Role::Auto,
             zone: None,
             budget: budget.unwrap_or_else(default_budget),
+            classes: ServerClasses::Single,
             pool: None,
         }
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::PoolMode;
+use super::{PoolMode, SessionState};
 use crate::values::{Cap, Period, TestAfter, Timeout};
 
 /// How the connections to one server are pooled.
@@ -13,6 +13,12 @@ use crate::values::{Cap, Period, TestAfter, Timeout};
 pub struct PoolKeys {
     /// When a server connection goes back to the pool.
     pub mode: PoolMode,
+    /// What becomes of what a client changes by `SET`, which holds for its whole session. What cannot follow a client keeps
+    /// it on one server connection in any case.
+    pub session_state: SessionState,
+    /// Server connections that sessions may keep to themselves: the cap of the class `reserved`, unless the server's
+    /// `classes` gives it one. A session that needs one more gets an error.
+    pub max_reserved: Cap,
     /// Server connections opened for a route when it is first used. (Druid: initialSize)
     pub initial: u32,
     /// Idle server connections kept open for each route that is in use. (minIdle; PgBouncer: min_pool_size)
@@ -67,6 +73,11 @@ pub struct PoolKeys {
     /// A route keeps a connection at least this many times the measured connect time before fairness moves it to another
     /// route; higher means fewer reconnects and coarser sharing.
     pub retention_connects: u32,
+    /// How a connection moves from one route to another.
+    pub moves: Moves,
+    /// What follows if more connections may be opened than the server's own limit leaves us. It is compared at the start, at
+    /// a reload, by `SHOW SUM` and by `evenkeel check --connect`.
+    pub fit: Fit,
     /// After the server refused a connection because it has too many, the budget is lowered and tried again after this
     /// long; doubles up to 16 times.
     pub probe_after: Period,
@@ -76,6 +87,8 @@ impl Default for PoolKeys {
     fn default() -> Self {
         Self {
             mode: PoolMode::Transaction,
+            session_state: SessionState::Replay,
+            max_reserved: Cap::NONE,
             initial: 0,
             min_idle: 0,
             max: Cap::NONE,
@@ -100,6 +113,8 @@ impl Default for PoolKeys {
             init_sql: String::new(),
             reclaim_after: Period::millis(100),
             retention_connects: 4,
+            moves: Moves::Rekey,
+            fit: Fit::Warn,
             probe_after: Period::secs(1),
         }
     }
@@ -115,4 +130,30 @@ pub enum Reuse {
     MostRecent,
     /// The one unused longest: all are used alike, so replicas behind one address share the load.
     LeastRecent,
+}
+
+/// How a connection moves from one route to another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Moves {
+    /// By a new login on it where the protocol can (MySQL: COM_CHANGE_USER), else like `reconnect`.
+    #[default]
+    Rekey,
+    /// It is closed, and another opened.
+    Reconnect,
+}
+
+/// What follows if more connections may be opened than the server allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Fit {
+    /// Nothing: it is not compared.
+    Off,
+    /// A warning in the log, with the numbers.
+    #[default]
+    Warn,
+    /// Evenkeel does not start, and a reload changes nothing. A server that does not answer refuses nothing.
+    Refuse,
 }

@@ -1,8 +1,7 @@
 //! The table of servers, databases, users and rules.
 
 use route::{
-    Address, Classes, Database, Fault, Limits, Pattern, Rule, Server, SessionState, Subject, Table, Target, Terms,
-    Timeouts, TransactionLimit, User,
+    Address, Classes, Database, Fault, Limits, Pattern, Rule, Server, Subject, Table, Target, Terms, Timeouts, User,
 };
 
 use super::{Check, has_guests};
@@ -26,8 +25,21 @@ impl Check<'_> {
     }
 
     pub(super) fn table(&mut self, file: &File, addresses: Vec<Address>) -> Option<Table> {
-        let servers = file.servers.iter().zip(addresses).map(|(server, address)| route_server(server, address, file));
-        let servers = servers.collect();
+        let before = self.problems.len();
+        let servers: Vec<_> = file
+            .servers
+            .iter()
+            .zip(addresses)
+            .zip(0_usize..)
+            .map(|((server, address), index)| {
+                let classes = self.classes(file, server, index);
+                route_server(server, address, classes, file)
+            })
+            .collect();
+        if self.problems.len() > before {
+            // Rules may name classes of a server that got none.
+            return None;
+        }
         let mut databases = Vec::with_capacity(file.databases.len());
         for (database, index) in file.databases.iter().zip(0_usize..) {
             let target = match (&database.cluster, &database.server) {
@@ -81,7 +93,7 @@ impl Check<'_> {
     }
 }
 
-fn route_server(server: &ServerKeys, address: Address, file: &File) -> Server {
+fn route_server(server: &ServerKeys, address: Address, classes: Classes, file: &File) -> Server {
     let pool = server.pool.as_ref().unwrap_or(&file.pool);
     Server {
         name: server.name.as_str().into(),
@@ -91,11 +103,11 @@ fn route_server(server: &ServerKeys, address: Address, file: &File) -> Server {
         role: server.role.into(),
         zone: server.zone.as_deref().map(Into::into),
         budget: server.budget,
-        classes: Classes::single(),
-        transaction_limit: TransactionLimit::default(),
+        classes,
+        transaction_limit: (&file.transaction_limit).into(),
         terms: Terms {
             pool_mode: pool.mode.into(),
-            session_state: SessionState::default(),
+            session_state: pool.session_state.into(),
             timeouts: Timeouts {
                 checkout: Period::get(pool.checkout_timeout),
                 query: file.timeouts.query.into(),
@@ -137,7 +149,7 @@ fn route_rule(keys: &RouteKeys) -> Rule {
     Rule {
         user: Pattern::new(&*keys.user),
         database: Pattern::new(&*keys.database),
-        class: None,
+        class: keys.class.as_deref().map(Pattern::new),
         weight: keys.weight,
         guarantee: keys.guarantee,
         cap: keys.cap,
