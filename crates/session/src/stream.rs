@@ -1,9 +1,10 @@
 //! A connection towards a client or a server: a socket, and what lies between it and the protocol.
 
 use std::{
-    fmt, io, mem,
+    fmt, io,
+    mem::{self, MaybeUninit},
     net::{IpAddr, SocketAddr},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -291,14 +292,15 @@ impl Stream {
 
     /// Reads once, appending at most `len` to `bytes`; returns how many came.
     pub(crate) async fn read_up_to(&mut self, bytes: &mut Vec<u8>, len: usize) -> io::Result<usize> {
-        let mut chunk = [0; CHUNK_LEN];
-        let read = std::future::poll_fn(|cx| {
-            let mut buffer = ReadBuf::new(&mut chunk[..len.min(CHUNK_LEN)]);
-            self.poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+        std::future::poll_fn(|cx| {
+            // It lives as long as one poll, so that no future carries it through its waits.
+            let mut chunk = [MaybeUninit::uninit(); CHUNK_LEN];
+            let mut buffer = ReadBuf::uninit(&mut chunk[..len.min(CHUNK_LEN)]);
+            ready!(self.poll_read(cx, &mut buffer))?;
+            bytes.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
         })
-        .await?;
-        bytes.extend_from_slice(chunk.get(..read).unwrap_or_default());
-        Ok(read)
+        .await
     }
 
     /// Says that nothing more will be sent, so that the other side sees an orderly end.
