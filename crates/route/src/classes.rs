@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::class::CLASSES_MAX;
 use crate::traffic::{Slots, Traffic, Workload};
-use crate::{Choice, Class, ClassIndex, Who, nearest};
+use crate::{Choice, Class, ClassIndex, Takes, Who, nearest};
 
 mod preset;
 #[cfg(test)]
@@ -213,6 +213,21 @@ impl Classes {
             let mut all_of_it = earlier.filter(|(_, earlier)| earlier.takes.includes(&class.takes));
             all_of_it.next().map(|(_, earlier)| (class, earlier))
         })
+    }
+
+    /// Whether something is left for the default class, as far as rules tell without looking at a client.
+    #[must_use]
+    pub fn leaves_something(&self) -> bool {
+        let unconditional = |class: &Class| {
+            let of_kinds = Takes {
+                traffic: class.takes.traffic.clone(),
+                statements: class.takes.statements.clone(),
+                ..Takes::default()
+            };
+            class.takes == of_kinds
+        };
+        let taken = self.taking().filter(|(_, class)| unconditional(class));
+        !taken.fold(Slots::ALL, |left, (_, class)| left.without(class.takes.slots())).is_empty()
     }
 
     /// Those that take traffic by their rule.

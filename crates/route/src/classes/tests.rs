@@ -57,6 +57,7 @@ fn the_preset_is_vttablets_page() {
     assert_eq!(classes.list().len(), 12);
     assert!(!classes.is_single());
     assert_eq!(classes.shadowed().count(), 0);
+    assert!(!classes.leaves_something() && Classes::single().leaves_something());
     let limited: Vec<_> = classes.transactional().iter().map(|class| &*classes.get(*class).name).collect();
     // The limiter shares out both pools, as Vitess's does.
     assert_eq!(limited, ["found_rows", "transaction"]);
@@ -238,6 +239,7 @@ proptest! {
         for traffic in Traffic::ALL {
             for kind in StatementKind::ALL {
                 let class = choice.class(traffic, kind);
+                prop_assert!(class != ClassIndex::DEFAULT || classes.leaves_something());
                 prop_assert_eq!(class.get(), by_the_words(&classes, &who, traffic, kind));
                 prop_assert!(!shadowed.contains(&Some(class)), "{:?} was said to get nothing", class);
             }
