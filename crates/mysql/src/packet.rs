@@ -27,6 +27,16 @@ impl Header {
         Some(Self { len: u32::from_le_bytes([a, b, c, 0]) as usize, sequence })
     }
 
+    /// The header as on the wire.
+    ///
+    /// A payload has at most [`PAYLOAD_MAX`] bytes; the bits of a longer one's length that there is no room for are lost.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        debug_assert!(self.len <= PAYLOAD_MAX);
+        let [a, b, c, ..] = self.len.to_le_bytes();
+        [a, b, c, self.sequence]
+    }
+
     /// Length of the whole packet in bytes, header included.
     #[must_use]
     pub fn total(self) -> usize {
@@ -98,9 +108,7 @@ pub fn build(out: &mut Vec<u8>, sequence: &mut u8, fill: impl FnOnce(&mut Vec<u8
 }
 
 fn header(len: usize, sequence: &mut u8) -> [u8; HEADER_LEN] {
-    debug_assert!(len <= PAYLOAD_MAX);
-    let [a, b, c, ..] = len.to_le_bytes();
-    let header = [a, b, c, *sequence];
+    let header = Header { len, sequence: *sequence }.to_bytes();
     *sequence = sequence.wrapping_add(1);
     header
 }

@@ -53,6 +53,25 @@ impl<'a> OkPacket<'a> {
         Ok(ok)
     }
 
+    /// Cuts what changed in the session off an OK packet, in place, as if nothing had: returns how many bytes of the payload
+    /// are left of it; `None` when it is no packet that [`OkPacket::parse`] has read with [`Capabilities::SESSION_TRACK`].
+    pub fn cut_changes(payload: &mut [u8]) -> Option<usize> {
+        let len = payload.len();
+        let mut cursor = Cursor::new(payload.get(1..)?);
+        let (_affected_rows, _insert_id) = (cursor.lenenc()?, cursor.lenenc()?);
+        let status_at = len - cursor.rest().len();
+        let status = Status(cursor.u16()?).without(Status::SESSION_STATE_CHANGED);
+        cursor.u16()?;
+        let fixed_len = len - cursor.rest().len();
+        let kept = match cursor.lenenc_bytes() {
+            // Without a text and without changes, the text's length is left out as well.
+            None | Some([]) => fixed_len,
+            Some(_) => len - cursor.rest().len(),
+        };
+        payload.get_mut(status_at..status_at + 2)?.copy_from_slice(&status.0.to_le_bytes());
+        Some(kept)
+    }
+
     fn fixed_fields(cursor: &mut Cursor<'_>) -> Option<Self> {
         Some(Self {
             affected_rows: cursor.lenenc()?,

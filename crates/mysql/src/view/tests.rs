@@ -136,6 +136,35 @@ fn text_and_changes_depend_on_the_capabilities() {
 }
 
 #[test]
+fn what_changed_is_cut_off_as_if_nothing_had() {
+    let none = Capabilities::PROTOCOL_41;
+    let mut cut = 0;
+    for payload in [TRACKED, TRACKED_BY_MYSQL].into_iter().flat_map(payloads).filter(|payload| is_ok(payload[0])) {
+        // Rows of no columns look like OK packets that are cut short.
+        let Ok(whole) = OkPacket::parse(payload, MODERN) else { continue };
+        let mut shorter = payload.to_vec();
+        let kept = OkPacket::cut_changes(&mut shorter).unwrap();
+        shorter.truncate(kept);
+        let status = whole.status.without(Status::SESSION_STATE_CHANGED);
+        let expected = OkPacket { changes: SessionChanges::default(), status, ..whole };
+        for capabilities in [MODERN, none] {
+            assert_eq!(OkPacket::parse(&shorter, capabilities), Ok(expected), "{payload:?}");
+        }
+        cut += usize::from(kept < payload.len());
+    }
+    assert!(cut > 10, "{cut}");
+    for tail in [&b""[..], b"\0\x03\x04\x01\x30", b"\x02hi\x03\x04\x01\x30"] {
+        let mut payload = [&b"\xfe\x01\x02\x02\x40\0\0"[..], tail].concat();
+        let kept = OkPacket::cut_changes(&mut payload).unwrap();
+        let text: &[u8] = if tail.contains(&b'h') { b"\x02hi" } else { b"" };
+        assert_eq!(payload[..kept], [b"\xfe\x01\x02\x02\0\0\0", text].concat());
+    }
+    for short in 0..7 {
+        assert_eq!(OkPacket::cut_changes(&mut b"\0\x01\x02\x02\x40\0\0"[..short].to_vec()), None);
+    }
+}
+
+#[test]
 fn changes_are_read_as_they_are_written() {
     let long = "x".repeat(300);
     let changes = [

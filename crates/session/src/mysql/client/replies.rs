@@ -114,11 +114,15 @@ impl Replier<'_> {
         }
         let same_form = !ends_rows || is_eof != self.deprecates_eof();
         let tells_changes = ok.status.contains(Status::SESSION_STATE_CHANGED);
-        let as_it_is = same_form && !tells_changes && reply.eof == OwedEof::No;
-        if as_it_is {
-            pass(header, work);
+        let shown = self.shown(ok.changes);
+        if !same_form || reply.eof != OwedEof::No || !shown.is_empty() || (is_eof && tells_changes) {
+            let info = ok.info.to_vec();
+            let end = OkPacket { info: &info, changes: SessionChanges::default(), ..ok };
+            self.rewrite(header, ends_rows, end, &shown, work);
+        } else if tells_changes {
+            conceal_changes(header, work);
         } else {
-            self.rewrite(header, ends_rows, is_eof, work)?;
+            pass(header, work);
         }
         Ok(())
     }
@@ -132,14 +136,29 @@ impl Replier<'_> {
     }
 
     /// Writes the end of a result in the client's form, with what it may know of the session's changes.
-    fn rewrite(&self, header: Header, ends_rows: bool, is_eof: bool, work: &mut Work) -> Result<(), ServerFault> {
+    fn rewrite(&self, header: Header, ends_rows: bool, end: OkPacket<'_>, shown: &[u8], work: &mut Work) {
         self.settle_eof(work);
-        // A copy, because what is written goes into the same flow. Rare: something in the session changed, or the two sides
-        // end results in different ways.
-        let payload = work.down.unscanned().get(HEADER_LEN..header.total()).unwrap_or_default().to_vec();
-        let ok = self.read_end(&payload, is_eof)?;
+        // What was just written reads back; if it did not, the client would only hear less.
+        let changes = SessionChanges::parse(shown).unwrap_or_default();
+        let end = OkPacket { changes, status: end.status.without(Status::SESSION_STATE_CHANGED), ..end };
+        work.reply.sequence = work.reply.sequence.wrapping_add(1);
+        let mut sequence = work.reply.sequence;
+        work.down.drop(header.total());
+        let out = work.down.insert();
+        if ends_rows {
+            write::result_end(out, &mut sequence, self.capabilities, &end);
+        } else {
+            write::ok(out, &mut sequence, self.capabilities, &end);
+        }
+    }
+
+    /// Of what changed, what a client hears that tracks its session and has not asked for more; as on the wire.
+    fn shown(&self, changes: SessionChanges<'_>) -> Vec<u8> {
         let mut shown = Vec::new();
-        for change in ok.changes {
+        if !self.capabilities.contains(Capabilities::SESSION_TRACK) {
+            return shown;
+        }
+        for change in changes {
             let is_shown = match change {
                 Change::SystemVariable { name, .. } => is_tracked_by_default(name),
                 Change::Schema(_) => true,
@@ -149,19 +168,7 @@ impl Replier<'_> {
                 change.write(&mut shown);
             }
         }
-        // What was just written reads back; if it did not, the client would only hear less.
-        let changes = SessionChanges::parse(&shown).unwrap_or_default();
-        let ok = OkPacket { changes, status: ok.status.without(Status::SESSION_STATE_CHANGED), ..ok };
-        work.reply.sequence = work.reply.sequence.wrapping_add(1);
-        let mut sequence = work.reply.sequence;
-        work.down.drop(header.total());
-        let out = work.down.insert();
-        if ends_rows {
-            write::result_end(out, &mut sequence, self.capabilities, &ok);
-        } else {
-            write::ok(out, &mut sequence, self.capabilities, &ok);
-        }
-        Ok(())
+        shown
     }
 
     /// What the functions that look back will answer.
@@ -255,6 +262,17 @@ fn pass(header: Header, work: &mut Work) {
         renumber(&mut work.down, work.reply.sequence);
     }
     work.down.forward(header.total());
+}
+
+/// Passes an OK packet on without what changed: MySQL tells with every statement that it has a new number.
+fn conceal_changes(header: Header, work: &mut Work) {
+    let payload = work.down.unscanned_mut().get_mut(HEADER_LEN..header.total());
+    let Some(kept) = payload.and_then(OkPacket::cut_changes) else { return pass(header, work) };
+    if let Some(place) = work.down.unscanned_mut().first_chunk_mut() {
+        *place = Header { len: kept, ..header }.to_bytes();
+    }
+    pass(Header { len: kept, ..header }, work);
+    work.down.drop(header.len - kept);
 }
 
 /// Errors with which a server ends a connection by itself: it shuts down, the connection was killed or idle for too long.
