@@ -24,6 +24,7 @@ mod periods;
 mod process;
 pub mod reference;
 mod steering;
+pub mod sum;
 mod table;
 mod tables;
 #[cfg(test)]

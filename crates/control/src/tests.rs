@@ -146,6 +146,7 @@ fn plan(config: &Config) -> Plan {
         pool: pool(server),
         init_sql: "".into(),
         validation_query: "".into(),
+        asks_census: false,
         dialling: Dialling::default(),
         compression: None,
     };

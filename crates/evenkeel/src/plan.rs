@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use config::{
     Config, ConsoleAccess,
-    keys::{AuthMethod, AuthPlugin, BinlogDump, ClientCompression, PoolKeys, Reuse, ServerCompression, UnknownUsers},
+    keys::{
+        AuthMethod, AuthPlugin, BinlogDump, ClientCompression, Fit, Moves, PoolKeys, Reuse, ServerCompression, UnknownUsers,
+    },
 };
 use route::ServerIndex;
 use session::{
@@ -150,6 +152,7 @@ fn server_plan(config: &Config, server: ServerIndex) -> ServerPlan {
         pool: pool_settings(keys, config.table().server(server).budget),
         init_sql: keys.init_sql.as_str().into(),
         validation_query: keys.validation_query.as_str().into(),
+        asks_census: keys.fit != Fit::Off,
         dialling: dialling(config, server),
         compression: match config.server(server).compression {
             ServerCompression::Off => None,
@@ -183,6 +186,10 @@ fn pool_settings(keys: &PoolKeys, budget: u32) -> pool::Settings {
         leak_timeout: keys.leak_timeout.get(),
         reclaim_after: keys.reclaim_after.get(),
         retention_connects: keys.retention_connects,
+        moves: match keys.moves {
+            Moves::Rekey => pool::Moves::Rekey,
+            Moves::Reconnect => pool::Moves::Reconnect,
+        },
         probe_after: keys.probe_after.get(),
         ..pool::Settings::default()
     }

@@ -97,6 +97,32 @@ pub fn parameter_status(body: &[u8]) -> Result<(&[u8], &[u8]), ProtocolError> {
     fields().ok_or_else(|| malformed(server::PARAMETER_STATUS, "name and value must fill the message"))
 }
 
+/// `DataRow`: its values, in text form if that was asked for; `None` is NULL.
+///
+/// # Errors
+/// [`ProtocolError::Malformed`] when the values do not fill the body.
+pub fn data_row(body: &[u8]) -> Result<Vec<Option<&[u8]>>, ProtocolError> {
+    let values = || {
+        let (&columns, mut rest) = body.split_first_chunk::<2>()?;
+        // No room is reserved for what is only announced.
+        let mut values = Vec::new();
+        for _ in 0..u16::from_be_bytes(columns) {
+            let (&len, after) = rest.split_first_chunk::<4>()?;
+            rest = after;
+            values.push(match i32::from_be_bytes(len) {
+                -1 => None,
+                len => {
+                    let (value, after) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+                    rest = after;
+                    Some(value)
+                }
+            });
+        }
+        rest.is_empty().then_some(values)
+    };
+    values().ok_or_else(|| malformed(server::DATA_ROW, "the values must fill the message"))
+}
+
 /// `CommandComplete`: its tag, such as `SELECT 1`.
 #[must_use]
 pub fn command_tag(body: &[u8]) -> &[u8] {
@@ -154,6 +180,19 @@ mod tests {
         assert_eq!(error_field(body, b'H'), None);
         assert_eq!(error_field(b"S", b'C'), None);
         assert_eq!(error_field(b"SERROR", b'C'), None);
+    }
+
+    #[test]
+    fn a_row_must_fill_its_body() {
+        let row = b"\0\x03\0\0\0\x02ab\xff\xff\xff\xff\0\0\0\0";
+        assert_eq!(data_row(row).unwrap(), [Some(&b"ab"[..]), None, Some(b"")]);
+        assert!(data_row(b"\0\0").unwrap().is_empty());
+        for cut in 0..row.len() {
+            assert!(data_row(&row[..cut]).is_err(), "{cut}");
+        }
+        for bad in [&b"\0\0x"[..], b"\xff\xff", b"\0\x01\0\0\0\x02a", b"\0\x01\xff\xff\xff\xfe", b"\0\x01\x7f\xff\xff\xff"] {
+            assert!(data_row(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod accept;
 mod approach;
 mod cancel;
+mod census;
 pub mod console;
 mod dialling;
 mod driver;
@@ -33,6 +34,7 @@ mod vigil;
 pub use self::mysql::MyConnector;
 pub use accept::Listener;
 pub use approach::{Approach, Encryption};
+pub use census::Census;
 pub use dialling::{Announce, Dialling};
 pub use engine::{Engine, LOBBY_MAX, LaneError, ROUTES_MAX, ServerPool};
 pub use errand::{Errand, ErrandError};

@@ -10,6 +10,8 @@ use std::{
 use meter::{Counter, Histogram};
 use pool::{CloseReason, ConnId, ConnectFailure, Observer, Overdue, RouteId};
 
+use crate::census::LastCensus;
+
 /// User and database of a route, as clients name them.
 type RouteNames = (Arc<str>, Arc<str>);
 
@@ -24,6 +26,8 @@ pub struct ServerMeters {
     pub connect_failures: Counter,
     /// Connections moved from one route to another by a new login, which took this long.
     pub rekey: Histogram,
+    /// What the server said of how many it lets in.
+    pub(crate) census: LastCensus,
     /// Connections closed, by reason.
     closed: Mutex<HashMap<CloseReason, u64>>,
 }
@@ -36,6 +40,7 @@ impl ServerMeters {
             connect: Histogram::new(),
             connect_failures: Counter::new(),
             rekey: Histogram::new(),
+            census: LastCensus::default(),
             closed: Mutex::default(),
         }
     }
@@ -52,6 +57,12 @@ impl ServerMeters {
             .collect();
         closed.sort_by_key(|(reason, _)| format!("{reason:?}"));
         closed
+    }
+
+    /// Connections that were opened and are not closed yet.
+    pub(crate) fn open(&self) -> u32 {
+        let closed: u64 = self.closed().iter().map(|(_, n)| n).sum();
+        u32::try_from(self.connect.snapshot().count().saturating_sub(closed)).unwrap_or(u32::MAX)
     }
 
     /// User and database of a route, as clients name them.

@@ -46,6 +46,8 @@ pub struct ServerPlan {
     pub init_sql: Arc<str>,
     /// SQL that tests a connection; empty: the protocol's own ping.
     pub validation_query: Arc<str>,
+    /// Whether the first connection asks how many the server lets in.
+    pub asks_census: bool,
     /// How it is reached.
     pub dialling: Dialling,
     /// How connections to it are compressed, if it can; `None`: not at all. MySQL only.

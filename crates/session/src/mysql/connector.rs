@@ -13,7 +13,9 @@ use route::Address;
 pub(super) use self::login::{fresh, greet};
 pub(crate) use self::talk::{prepare, query, rows, run, settle};
 use super::{facts::Facts, server::ServerConnection};
-use crate::{dialling::Dialling, lane::Flavour, plan::Compression, secrets::UserSecret, stream::Codecs};
+use crate::{
+    dialling::Dialling, lane::Flavour, observe::ServerMeters, plan::Compression, secrets::UserSecret, stream::Codecs,
+};
 
 /// Makes connections to one server.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct MyConnector {
     pub(super) habits: Arc<ArcSwap<Habits>>,
     /// What is known of the server, once a connection has asked.
     pub(super) facts: Arc<ArcSwapOption<Facts>>,
+    pub(super) meters: Arc<ServerMeters>,
 }
 
 /// What is done with every connection to a server.
@@ -39,6 +42,8 @@ pub(crate) struct Habits {
     pub(crate) compression: Option<Compression>,
     /// What compresses.
     pub(crate) codecs: Arc<Codecs>,
+    /// Whether the first connection asks how many the server lets in.
+    pub(crate) asks_census: bool,
     /// How the server is reached.
     pub(crate) dialling: Dialling,
 }

@@ -111,7 +111,12 @@ impl Driver {
         let codecs = Arc::default();
         let habits = Arc::new(ArcSwap::from_pointee(habits(plan, own, &codecs)));
         let facts = Arc::new(ArcSwapOption::empty());
-        let connector = MyConnector { address: server.address.clone(), habits: habits.clone(), facts: facts.clone() };
+        let connector = MyConnector {
+            address: server.address.clone(),
+            habits: habits.clone(),
+            facts: facts.clone(),
+            meters: meters.clone(),
+        };
         let pool = Pool::new(connector, own.pool.clone(), Watch(meters.clone()));
         let address = server.address.clone();
         Self {
@@ -169,6 +174,7 @@ fn habits(plan: &Plan, own: &ServerPlan, codecs: &Arc<Codecs>) -> Habits {
         local_infile: plan.mysql.local_infile,
         compression: own.compression,
         codecs: codecs.clone(),
+        asks_census: own.asks_census,
         dialling: own.dialling.clone(),
     }
 }

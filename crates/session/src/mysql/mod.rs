@@ -13,7 +13,8 @@ mod operator;
 mod server;
 
 pub use connector::MyConnector;
-pub(crate) use connector::{Habits, Login, ServerError, run};
+pub(crate) use connector::{Habits, Login, ServerError, rows, run};
 pub(crate) use driver::{Driver, Mysql};
 pub(crate) use facts::Facts;
 pub(crate) use kill::kill_query;
+pub(crate) use server::ServerConnection;

@@ -16,7 +16,9 @@ use route::Address;
 
 use crate::{
     cancel::{CancelTarget, Means},
+    census,
     dialling::Dialling,
+    observe::ServerMeters,
     postgres::encryption::{EncryptionError, open},
     postgres::server::{ServerConnection, Unnamed},
     secrets::{UserSecret, random},
@@ -34,6 +36,7 @@ const READ_LEN_MAX: usize = 16 * 1024 * 1024;
 pub struct PgConnector {
     address: Address,
     habits: Arc<ArcSwap<Habits>>,
+    meters: Arc<ServerMeters>,
 }
 
 /// What is done with every connection to a server.
@@ -45,13 +48,15 @@ pub(crate) struct Habits {
     pub(crate) init_sql: Arc<str>,
     /// Asks whether a connection still works; empty: an empty query, the cheapest thing that a server answers.
     pub(crate) validation_query: Arc<str>,
+    /// Whether the first connection asks how many the server lets in.
+    pub(crate) asks_census: bool,
     /// How the server is reached.
     pub(crate) dialling: Dialling,
 }
 
 impl PgConnector {
-    pub(crate) fn new(address: Address, habits: Arc<ArcSwap<Habits>>) -> Self {
-        Self { address, habits }
+    pub(crate) fn new(address: Address, habits: Arc<ArcSwap<Habits>>, meters: Arc<ServerMeters>) -> Self {
+        Self { address, habits, meters }
     }
 }
 
@@ -143,6 +148,9 @@ impl Connector for PgConnector {
         if !habits.init_sql.is_empty() {
             run(&mut server, habits.init_sql.as_bytes()).await.map_err(ServerError::classify)?;
         }
+        if habits.asks_census {
+            census::ask_postgres(&self.meters, &mut server).await.map_err(ServerError::classify)?;
+        }
         Ok(server)
     }
 
@@ -173,22 +181,49 @@ impl Connector for PgConnector {
 
 /// Runs a statement of ours and waits for the end of its answer, with everything owed before it.
 pub(crate) async fn run(server: &mut ServerConnection, text: &[u8]) -> Result<(), ServerError> {
+    ask(server, text).await?;
+    settle(server, Vec::new()).await
+}
+
+/// Runs a statement of ours and returns the bodies of its rows.
+pub(crate) async fn rows(server: &mut ServerConnection, text: &[u8]) -> Result<Vec<Vec<u8>>, ServerError> {
+    let mut rows = Vec::new();
+    ask(server, text).await?;
+    let see = |message: &Message<'_>| {
+        if message.tag == tag::DATA_ROW {
+            rows.push(message.body.to_vec());
+        }
+    };
+    settle_seeing(server, Vec::new(), see).await?;
+    Ok(rows)
+}
+
+async fn ask(server: &mut ServerConnection, text: &[u8]) -> Result<(), ServerError> {
     let mut packet = Vec::new();
     write::query(&mut packet, text);
     server.exchange.expect(Expect::Query(Audience::Us));
     server.unnamed = Unnamed::Absent;
     server.stream.write_all(&packet).await?;
-    settle(server, Vec::new()).await
+    Ok(())
 }
 
 /// Reads and drops replies until nothing is owed; `bytes` were read before.
-pub(crate) async fn settle(server: &mut ServerConnection, mut bytes: Vec<u8>) -> Result<(), ServerError> {
+pub(crate) async fn settle(server: &mut ServerConnection, bytes: Vec<u8>) -> Result<(), ServerError> {
+    settle_seeing(server, bytes, |_| {}).await
+}
+
+async fn settle_seeing(
+    server: &mut ServerConnection,
+    mut bytes: Vec<u8>,
+    mut see: impl FnMut(&Message<'_>),
+) -> Result<(), ServerError> {
     let mut refused = None;
     loop {
         let mut rest = bytes.as_slice();
         while let Some((message, after)) = Message::split(rest)? {
             rest = after;
             let reply = server.exchange.handle(message.tag, message.body)?;
+            see(&message);
             if message.tag == tag::PARAMETER_STATUS {
                 let (name, value) = pg::view::parameter_status(message.body)?;
                 server.report(name, value);

@@ -52,7 +52,7 @@ impl Driver {
         meters: &Arc<ServerMeters>,
     ) -> Self {
         let habits = Arc::new(ArcSwap::from_pointee(habits(plan, own)));
-        let connector = PgConnector::new(server.address.clone(), habits.clone());
+        let connector = PgConnector::new(server.address.clone(), habits.clone(), meters.clone());
         let pool = Pool::new(connector, own.pool.clone(), Watch(meters.clone()));
         Self { pool, habits, interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT).numbered(number))) }
     }
@@ -87,6 +87,7 @@ fn habits(plan: &Plan, own: &ServerPlan) -> Habits {
         statements_max: plan.prepared.per_server_max,
         init_sql: own.init_sql.clone(),
         validation_query: own.validation_query.clone(),
+        asks_census: own.asks_census,
         dialling: own.dialling.clone(),
     }
 }

@@ -10,5 +10,6 @@ mod operator;
 mod server;
 
 pub use connector::PgConnector;
-pub(crate) use connector::{ServerError, run};
+pub(crate) use connector::{ServerError, rows, run};
 pub(crate) use driver::{Driver, Postgres};
+pub(crate) use server::ServerConnection;

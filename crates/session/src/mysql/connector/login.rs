@@ -14,6 +14,7 @@ use route::Address;
 
 use super::{Login, MyConnector, ServerError, query, rows, talk::changes};
 use crate::{
+    census,
     mysql::{compression, facts::Facts, server::ServerConnection},
     stream::Stream,
 };
@@ -63,6 +64,9 @@ impl MyConnector {
         if self.facts.load().is_none() {
             let facts = Facts::ask(&mut server).await.map_err(ServerError::into_fatal)?;
             self.facts.store(Some(Arc::new(facts)));
+        }
+        if server.habits.asks_census {
+            census::ask_mysql(&self.meters, &mut server).await?;
         }
         Ok(server)
     }
