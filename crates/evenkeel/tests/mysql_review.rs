@@ -6,9 +6,9 @@ mod common;
 mod mysql;
 mod watch;
 
-use common::{DATABASE, PASSWORD};
+use common::{DATABASE, PASSWORD, USER};
 use mysql::{MySetup, code, connection, fails_with, read_value, until_running};
-use testkit::mysql::{Answer, Kind, Server, capability, packet, scramble};
+use testkit::mysql::{Answer, Client, Kind, Server, capability, packet, scramble};
 use testkit::{MyWire, Result, poll_until};
 use watch::{SOON, until_in_use};
 
@@ -30,7 +30,8 @@ fn nothing_of_one_client_reaches_another() -> Result<()> {
         a_role_of_the_login_does_not_move_to_another_user(server)?;
         a_dropped_database_is_not_followed_by_the_one_of_the_login(server)?;
         a_refused_second_statement_is_not_allowed_by_its_length(server)?;
-        an_option_does_not_outlive_its_client(server)
+        an_option_does_not_outlive_its_client(server)?;
+        what_a_client_has_the_server_tell_is_told_to_it_alone(server)
     })
 }
 
@@ -158,6 +159,62 @@ fn an_option_does_not_outlive_its_client(server: &Server) -> Result<()> {
     assert_eq!(wire.answers("do 1; do 2")?.len(), 2);
     wire.quit()?;
     scene.at_rest()
+}
+
+fn what_a_client_has_the_server_tell_is_told_to_it_alone(server: &Server) -> Result<()> {
+    const ASKS: [&str; 3] = [
+        "set session_track_state_change = on, session_track_transaction_info = 'STATE'",
+        "set sql_mode = ''; set session_track_system_variables = 'sql_mode,autocommit'",
+        "set session_track_system_variables = 'wait_timeout'",
+    ];
+    const TELLING: [&str; 7] = [
+        "do 1",
+        "set time_zone = '+01:00'",
+        "set sql_mode = 'ANSI'",
+        "set wait_timeout = 1000",
+        "set autocommit = 0",
+        "use information_schema",
+        "set @x = 1",
+    ];
+    let scene = setup().before(server)?;
+    // What servers can do is known, and offered, when one of them has served somebody.
+    scene.at_rest()?;
+    let capabilities = capability::MULTI_STATEMENTS | capability::SESSION_TRACK;
+    for asks in ASKS {
+        let mut through = scene.client_with(capabilities)?;
+        let mut direct = directly(server, capabilities)?;
+        // What this itself tells depends on what was told before, which is more here.
+        through.query(asks)?;
+        direct.query(asks)?;
+        for text in TELLING {
+            assert_eq!(told(&mut through, text)?, told(&mut direct, text)?, "{}: {asks}: {text}", server.kind().name());
+        }
+        through.quit()?;
+        direct.quit()?;
+        // On the same connection, the next one is told what it would be, and nothing that it sets is missed.
+        let (mut through, mut direct) = (scene.client_with(capabilities)?, directly(server, capabilities)?);
+        for text in TELLING {
+            assert_eq!(told(&mut through, text)?, told(&mut direct, text)?, "{}: after {asks}", server.kind().name());
+        }
+        through.quit()?;
+        direct.quit()?;
+    }
+    scene.at_rest()
+}
+
+fn directly(server: &Server, capabilities: u32) -> Result<MyWire> {
+    MyWire::log_in_as(&server.address(), &Client::new(USER, PASSWORD, Some(DATABASE)).with(capabilities))
+}
+
+/// What the OK packets of an answer tell, with their flag for it.
+fn told(wire: &mut MyWire, text: &str) -> Result<Vec<(u16, Vec<u8>)>> {
+    const SESSION_STATE_CHANGED: u16 = 0x4000;
+    let answers = wire.answers(text)?;
+    let told = answers.into_iter().filter_map(|answer| match answer {
+        Answer::Done(done) => Some((done.status & SESSION_STATE_CHANGED, done.rest)),
+        Answer::Rows(_) => None,
+    });
+    Ok(told.collect())
 }
 
 fn a_query_on_a_connection_that_was_another_users_can_be_killed(server: &Server) -> Result<()> {

@@ -9,7 +9,7 @@ use mysql::{
 };
 use sql::mysql::{Effects, Kill, Verdict};
 
-use super::{Client, Held, diagnostics::Diagnostics, state::is_tracked_by_default};
+use super::{Client, Held, diagnostics::Diagnostics};
 use crate::{mysql::fault::Fault, registry::Alarm};
 
 /// What may be answered here.
@@ -52,7 +52,7 @@ impl Client {
 
     /// What a text sets, if it does nothing else and each value is known to be one that the server takes.
     fn certain_settings(&self, text: &[u8], verdict: Verdict) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-        if !verdict.is_single_set() || verdict.effects != Effects::SETS {
+        if !verdict.is_single_set() || verdict.effects != Effects::SETS || !self.state.hears_as_usual() {
             return None;
         }
         let facts = self.route.shared.facts()?;
@@ -68,8 +68,9 @@ impl Client {
         let mut told = Vec::new();
         for (name, value) in changes {
             self.state.set_here(name, value);
-            if is_tracked_by_default(name) {
-                Change::SystemVariable { name, value }.write(&mut told);
+            let change = Change::SystemVariable { name, value };
+            if self.state.hears_of(&change) {
+                change.write(&mut told);
             }
         }
         self.state.memory.row_count = 0;

@@ -8,13 +8,13 @@ use mysql::{
     Capabilities, ErrorReply, Status,
     exchange::Event,
     packet::{HEADER_LEN, Header},
-    view::{self, Change, EofPacket, ErrPacket, OkPacket, SessionChanges},
+    view::{self, EofPacket, ErrPacket, OkPacket, SessionChanges},
     write,
 };
 
 use super::{
     diagnostics::Diagnostics,
-    state::{State, is_tracked_by_default},
+    state::State,
     work::{OwedEof, Prefix, Preparing, Reply, Upload, Work, renumber},
 };
 use crate::mysql::{
@@ -152,21 +152,14 @@ impl Replier<'_> {
         }
     }
 
-    /// Of what changed, what a client hears that tracks its session and has not asked for more; as on the wire.
+    /// Of what changed, what the client hears, as on the wire.
     fn shown(&self, changes: SessionChanges<'_>) -> Vec<u8> {
         let mut shown = Vec::new();
         if !self.capabilities.contains(Capabilities::SESSION_TRACK) {
             return shown;
         }
-        for change in changes {
-            let is_shown = match change {
-                Change::SystemVariable { name, .. } => is_tracked_by_default(name),
-                Change::Schema(_) => true,
-                _ => false,
-            };
-            if is_shown {
-                change.write(&mut shown);
-            }
+        for change in changes.filter(|change| self.state.hears_of(change)) {
+            change.write(&mut shown);
         }
         shown
     }

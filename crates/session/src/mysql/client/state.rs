@@ -4,13 +4,14 @@
 mod open;
 mod pins;
 mod tracked;
+mod trackers;
 mod underway;
 
 use mysql::{Status, settings::Settings, statement::ClientStatements};
 use sql::mysql::{Effects, Mode};
 
-pub(crate) use self::{open::Open, pins::Traces, tracked::is_tracked_by_default, underway::Outcome};
-use self::{open::Opened, pins::Pins, underway::Underway};
+pub(crate) use self::{open::Open, pins::Traces, underway::Outcome};
+use self::{open::Opened, pins::Pins, trackers::Trackers, underway::Underway};
 use super::diagnostics::Diagnostics;
 
 /// What the functions that look back at the last statement answer.
@@ -53,6 +54,7 @@ pub(crate) struct State {
     habits: Habits,
     /// Whether the last text may have changed tables.
     changes_schema: bool,
+    trackers: Trackers,
     /// The session's state as the client was last told.
     pub(crate) status: Status,
 }
@@ -87,6 +89,7 @@ impl State {
             ran: Effects::NONE,
             habits: Habits::default(),
             changes_schema: false,
+            trackers: Trackers::default(),
             status: Status::AUTOCOMMIT,
         };
         state.check_reading();

@@ -20,7 +20,7 @@ const LAST_GTID: &[u8] = b"last_gtid";
 
 /// The variables whose changes a server reports unless it is asked for others (`session_track_system_variables`, MySQL
 /// 9, MariaDB 10.11): what a client that tracks its session expects to hear of.
-const TRACKED_BY_DEFAULT: [&[u8]; 6] = [
+pub(super) const TRACKED_BY_DEFAULT: [&[u8]; 6] = [
     b"autocommit",
     b"character_set_client",
     b"character_set_connection",
@@ -33,6 +33,7 @@ impl State {
     /// A result is complete. Takes over what the server tells of the session.
     pub(crate) fn note(&mut self, ok: &OkPacket<'_>, server: &mut ServerConnection) {
         self.status = ok.status;
+        self.trackers.add(self.underway.trackers);
         for change in ok.changes {
             match change {
                 Change::SystemVariable { name, .. } if settings::is_bookkeeping(name) => {}
@@ -145,11 +146,6 @@ fn switch(value: &Value<'_>) -> Option<&'static [u8]> {
         b"0" | b"off" | b"false" => Some(b"OFF"),
         _ => None,
     }
-}
-
-/// Whether a client hears of a variable's change if it tracks its session and has not asked for more.
-pub(crate) fn is_tracked_by_default(name: &[u8]) -> bool {
-    TRACKED_BY_DEFAULT.contains(&name)
 }
 
 /// Variables that have two names.

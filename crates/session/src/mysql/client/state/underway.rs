@@ -1,7 +1,6 @@
 //! The command under way: what it may do to the session, and what it came to.
 
-use mysql::Capabilities;
-use mysql::Status;
+use mysql::{Capabilities, Status};
 use sql::{
     Count,
     mysql::{Assignment, Effects, Scope, Verdict},
@@ -10,6 +9,7 @@ use sql::{
 use super::{
     State,
     pins::{PINNING, Pins, Traces},
+    trackers::Trackers,
 };
 use crate::{
     mysql::server::{Echo, ServerConnection},
@@ -40,6 +40,8 @@ pub(super) struct Underway {
     pub(super) changed: bool,
     /// The last insert id may be set without our being told.
     pub(super) sets_insert_id: bool,
+    /// What the text may have the server tell.
+    pub(super) trackers: Trackers,
     /// The statement whose cursor is opened or read.
     pub(super) cursor: Option<u32>,
 }
@@ -55,6 +57,7 @@ impl Default for Underway {
             reported: 0,
             changed: false,
             sets_insert_id: false,
+            trackers: Trackers::default(),
             cursor: None,
         }
     }
@@ -125,6 +128,11 @@ impl State {
             }
         }
         if effects.intersects(Effects::SETS) {
+            self.underway.trackers = Trackers::named_in(text);
+            if !self.underway.trackers.is_empty() {
+                // Whether we were told of all else that the text sets is not known then.
+                self.pin_for(Pin::Settings);
+            }
             let assignments = (verdict.statements == Count::One).then(|| sql::mysql::assignments(text, self.reading));
             match assignments.flatten() {
                 Some(assignments) => self.underway.assigned = assignments.flat_map(assigned_names).collect(),
