@@ -12,9 +12,9 @@ pub(crate) fn test() -> Result<()> {
     let start = Instant::now();
     setup::run()?;
     // Integration tests run the program itself, which a test build alone would not bring up to date.
-    step("build", &mut cargo(&["build", "--workspace"]))?;
-    step("tests", &mut cargo(&["nextest", "run", "--workspace"]))?;
-    step("documentation examples", &mut cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+    step("build", &mut cargo(&["build", "--workspace", "--all-features"]))?;
+    step("tests", &mut cargo(&["nextest", "run", "--workspace", "--all-features"]))?;
+    step("documentation examples", &mut cargo(&["test", "--workspace", "--all-features", "--doc", "--quiet"]))?;
     println!("test: all passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }
@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     step("format of the relay", &mut cargo(&["fmt", "--check", "--manifest-path", &relay]))?;
     tidy::run()?;
-    step("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("lints", &mut cargo(&["clippy", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"]))?;
     step(
         "lints of the relay",
         &mut cargo(&["clippy", "--manifest-path", &relay, "--target-dir", &relay_target, "--", "-D", "warnings"]),

@@ -1,0 +1,214 @@
+//! A socket that is watched, and the driver's task that is listened to: together they tell at any moment, without asking the
+//! server, whether a connection is at rest.
+//!
+//! `tokio-postgres` moves bytes in a task of its own and does not say what it still has to do: not which queries were
+//! abandoned, nor whether a transaction is open. Two observations make up for it. What passed on the wire is counted
+//! ([`Traffic`]). And a request that has been made but not yet written has woken the driver's task, which has not run since
+//! ([`Stage`]).
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use atomic_waker::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::tls::{ChannelBinding, TlsStream};
+
+use super::traffic::{Session, Traffic};
+
+/// What is known of one connection.
+pub(super) struct Watch {
+    traffic: Mutex<Traffic>,
+    /// The driver's [`Stage`].
+    stage: AtomicU8,
+    /// The driver's task.
+    task: AtomicWaker,
+}
+
+/// What the driver is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Stage {
+    /// It has done all there was to do, and nobody has called it since.
+    Quiet,
+    /// It is running.
+    Running,
+    /// It has been called: by its socket, or by somebody who wants something.
+    Called,
+}
+
+impl Watch {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            traffic: Mutex::new(Traffic::new()),
+            stage: AtomicU8::new(Stage::Called as u8),
+            task: AtomicWaker::new(),
+        })
+    }
+
+    /// Whether nothing is under way and no transaction is open. `false` may also mean that it cannot be told right now.
+    pub(super) fn is_at_rest(&self) -> bool {
+        // First the stage: what the driver does before it falls quiet is in the traffic then.
+        self.stage.load(Ordering::SeqCst) == Stage::Quiet as u8 && self.traffic().is_at_rest()
+    }
+
+    /// Whether a request that was sent is not answered yet.
+    pub(super) fn is_answering(&self) -> bool {
+        self.traffic().is_answering()
+    }
+
+    /// Where the session stood when the server last answered.
+    pub(super) fn session(&self) -> Session {
+        self.traffic().session()
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        // Counting cannot panic, and if it did the counts would not add up, which is no rest.
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.stage.store(Stage::Called as u8, Ordering::SeqCst);
+        self.task.wake();
+    }
+}
+
+/// The driver of a connection, listened to.
+pub(super) struct Driver<F> {
+    connection: F,
+    watch: Arc<Watch>,
+    /// What the driver is to wake: the watch, which wakes the task.
+    waker: Waker,
+}
+
+impl<F> Driver<F> {
+    pub(super) fn new(connection: F, watch: Arc<Watch>) -> Self {
+        let waker = Waker::from(Arc::clone(&watch));
+        Self { connection, watch, waker }
+    }
+}
+
+impl<F: Future + Unpin> Future for Driver<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { connection, watch, waker } = &mut *self;
+        watch.task.register(cx.waker());
+        watch.stage.store(Stage::Running as u8, Ordering::SeqCst);
+        let polled = Pin::new(connection).poll(&mut Context::from_waker(waker));
+        if polled.is_pending() {
+            // Unless it has been called while it ran: then it runs again.
+            let (from, to) = (Stage::Running as u8, Stage::Quiet as u8);
+            let _ = watch.stage.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+        }
+        polled
+    }
+}
+
+/// A stream whose bytes are counted.
+pub(super) struct Watched<S> {
+    stream: S,
+    watch: Arc<Watch>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, watch: Arc<Watch>) -> Self {
+        Self { stream, watch }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match &polled {
+            Poll::Pending => self.watch.traffic().nothing_to_read(),
+            Poll::Ready(Ok(())) => self.watch.traffic().received(buf.filled().get(before..).unwrap_or_default()),
+            Poll::Ready(Err(_)) => {}
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        match &polled {
+            Poll::Pending => self.watch.traffic().no_room_to_write(),
+            Poll::Ready(Ok(written)) => self.watch.traffic().sent(bytes.get(..*written).unwrap_or(bytes)),
+            Poll::Ready(Err(_)) => {}
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Watched<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream.channel_binding()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// A driver that copies what it is told to the stream, as the real one does.
+    #[tokio::test]
+    async fn a_request_that_is_not_yet_written_is_no_rest() {
+        let watch = Watch::new();
+        let (near, mut far) = duplex(64);
+        let mut near = Watched::new(near, Arc::clone(&watch));
+        let (ask, mut asked) = mpsc::unbounded_channel::<&'static [u8]>();
+        let connection = Box::pin(poll_fn(move |cx| {
+            let mut bytes = [0; 64];
+            let mut buf = ReadBuf::new(&mut bytes);
+            while Pin::new(&mut near).poll_read(cx, &mut buf)?.is_ready() {
+                buf.clear();
+            }
+            while let Poll::Ready(Some(request)) = asked.poll_recv(cx) {
+                assert!(Pin::new(&mut near).poll_write(cx, request)?.is_ready());
+            }
+            Poll::<io::Result<()>>::Pending
+        }));
+        let mut driver = Driver::new(connection, Arc::clone(&watch));
+        let mut run = || assert!(Pin::new(&mut driver).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        ask.send(b"\0\0\0\x04").unwrap();
+        run();
+        far.write_all(b"Z\0\0\0\x05I").await.unwrap();
+        assert!(!watch.is_at_rest(), "called by its socket");
+        run();
+        assert!(watch.is_at_rest());
+        ask.send(b"S\0\0\0\x04").unwrap();
+        assert!(!watch.is_at_rest() && !watch.is_answering(), "asked, and not yet written");
+        run();
+        assert!(watch.is_answering());
+        let mut bytes = [0; 9];
+        far.read_exact(&mut bytes).await.unwrap();
+        far.write_all(b"Z\0\0\0\x05T").await.unwrap();
+        run();
+        assert!(!watch.is_at_rest() && !watch.is_answering());
+        assert_eq!(watch.session(), Session::InTransaction);
+    }
+}
