@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scheduler::{ConnectFailure, Refusal};
+use scheduler::{BlockedBy, ConnectFailure, Refusal};
 
 /// Why a checkout failed. `E` is the connector's error.
 #[derive(Debug, thiserror::Error)]
@@ -39,21 +39,32 @@ pub struct Timeout<E> {
     pub in_use: u32,
     /// Connections allowed when it gave up: the budget, or less while the server refuses more.
     pub budget: u32,
+    /// The limit it met.
+    pub blocked_by: BlockedBy,
     /// Why the last connect of the route failed, if none succeeded since.
     pub last_connect_error: Option<ConnectFault<E>>,
 }
 
 impl<E: fmt::Display> fmt::Display for Timeout<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { waited, queue_position, in_use, budget, last_connect_error } = self;
+        let Self { waited, queue_position, in_use, budget, blocked_by, last_connect_error } = self;
         write!(
             f,
             "no connection within {waited:?}: {in_use} of {budget} were in use, the request was number \
              {queue_position} in its queue"
         )?;
-        match last_connect_error {
-            Some(fault) => write!(f, "; the last connect failed: {fault}"),
-            None => f.write_str("; raise the budget or shorten what holds the connections"),
+        match (last_connect_error, blocked_by) {
+            (Some(fault), _) => write!(f, "; the last connect failed: {fault}"),
+            (None, BlockedBy::Route { cap }) => {
+                write!(f, "; its route may hold {cap}: raise that cap or shorten what holds the connections")
+            }
+            (None, BlockedBy::Class { class, cap }) => {
+                write!(
+                    f,
+                    "; its class, number {class}, may hold {cap}: raise that cap or shorten what holds the connections"
+                )
+            }
+            (None, BlockedBy::Budget) => f.write_str("; raise the budget or shorten what holds the connections"),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use scheduler::{CloseReason, ConnId, RouteId, Time};
+use scheduler::{ClassId, CloseReason, ConnId, Home, NoTransfer, RouteId, Time};
 use tokio::time::Instant;
 
 use crate::connector::Connector;
@@ -23,6 +23,7 @@ pub struct Lease<C: Connector> {
     connection: Option<Box<C::Connection>>,
     conn: ConnId,
     route: RouteId,
+    class: ClassId,
     since: Time,
     end: End,
 }
@@ -40,9 +41,9 @@ impl<C: Connector> Lease<C> {
     /// Wraps a connection that was granted after this wait, and tells the observer: in this order, so that a panic of
     /// the observer gives the connection back.
     pub(crate) fn observed(shared: Arc<Shared<C>>, granted: Granted<C>, waited: Duration) -> Self {
-        let Granted { conn, route, connection, since } = granted;
-        let lease = Self { shared, connection: Some(connection), conn, route, since, end: End::Judged };
-        lease.shared.observer.on_lease(route, waited);
+        let Granted { conn, route, class, connection, since } = granted;
+        let lease = Self { shared, connection: Some(connection), conn, route, class, since, end: End::Judged };
+        lease.shared.observer.on_lease(route, class, waited);
         lease
     }
 
@@ -56,6 +57,24 @@ impl<C: Connector> Lease<C> {
     #[must_use]
     pub fn route(&self) -> RouteId {
         self.route
+    }
+
+    /// The class it counts in.
+    #[must_use]
+    pub fn class(&self) -> ClassId {
+        self.class
+    }
+
+    /// Makes the connection one of a sibling route of another class, while it is lent: the class it leaves has room for another
+    /// one at once, and its waiters get it.
+    ///
+    /// # Errors
+    /// [`NoTransfer`]: nothing has changed. A class with a cap takes nobody in while others wait for its room.
+    pub fn transfer(&mut self, to: RouteId) -> Result<(), NoTransfer> {
+        let conn = self.conn;
+        let class = self.shared.act(Starter::Caller(Home::default()), |ledger, now| ledger.transfer(conn, to, now))?;
+        (self.route, self.class) = (to, class);
+        Ok(())
     }
 
     /// Since when it has been lent.
@@ -116,7 +135,7 @@ impl<C: Connector> Drop for Lease<C> {
             ledger.give_back(conn, connection, verdict, now);
             now.since(since)
         });
-        self.shared.observer.on_return(self.route, held);
+        self.shared.observer.on_return(self.route, self.class, held);
     }
 }
 

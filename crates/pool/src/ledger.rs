@@ -17,8 +17,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use scheduler::{
-    CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Refusal, Request, RouteId, Scheduler,
-    StateKey, Ticket, Time,
+    BlockedBy, ClassId, CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Refusal, Request, RouteId,
+    Scheduler, StateKey, Ticket, Time,
 };
 
 use crate::connector::Connector;
@@ -89,6 +89,7 @@ pub(crate) enum Outcome<C: Connector> {
 pub(crate) struct Granted<C: Connector> {
     pub(crate) conn: ConnId,
     pub(crate) route: RouteId,
+    pub(crate) class: ClassId,
     pub(crate) connection: Box<C::Connection>,
     pub(crate) since: Time,
 }
@@ -253,12 +254,17 @@ impl<C: Connector> Ledger<C> {
             // A route that has no record of its refusal is gone.
             (ExpireReason::RouteGone | ExpireReason::LoginRefused, _) => CheckoutError::RouteGone,
             (_, _) => {
+                let blocked_by = match reason {
+                    ExpireReason::Deadline { blocked_by } => blocked_by,
+                    _ => BlockedBy::Budget,
+                };
                 let totals = self.scheduler.totals();
                 CheckoutError::Timeout(Box::new(Timeout {
                     waited,
                     queue_position,
                     in_use: totals.in_use,
                     budget: totals.effective_budget,
+                    blocked_by,
                     last_connect_error: last_fault.cloned(),
                 }))
             }

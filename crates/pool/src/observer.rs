@@ -4,7 +4,7 @@ use std::error::Error;
 use std::panic::Location;
 use std::time::Duration;
 
-use scheduler::{CloseReason, ConnId, ConnectFailure, RouteId};
+use scheduler::{ClassId, CloseReason, ConnId, ConnectFailure, RouteId};
 
 /// A lease that is out longer than [`Settings::leak_timeout`](crate::Settings::leak_timeout).
 #[derive(Debug, Clone, Copy)]
@@ -53,13 +53,13 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// A connection was lent, after this long; zero when one was at hand.
-    fn on_lease(&self, route: RouteId, waited: Duration) {
-        let _ = (route, waited);
+    fn on_lease(&self, route: RouteId, class: ClassId, waited: Duration) {
+        let _ = (route, class, waited);
     }
 
-    /// A lease ended.
-    fn on_return(&self, route: RouteId, held: Duration) {
-        let _ = (route, held);
+    /// A lease ended, with this route, which is not the one it began with if it was transferred.
+    fn on_return(&self, route: RouteId, class: ClassId, held: Duration) {
+        let _ = (route, class, held);
     }
 
     /// A lease has been held longer than `leak_timeout`. Told once per lease. Nobody ends it.

@@ -111,22 +111,38 @@ impl<C: Connector> Pool<C> {
         })
     }
 
+    /// Makes a route known that differs from `of` in its class and limits only: connections are lent to either as caps allow,
+    /// and a lease can be [transferred](crate::Lease::transfer). `None`: that route is not known (any more).
+    pub fn add_sibling(&self, of: RouteId, limits: RouteLimits) -> Option<RouteId> {
+        self.act(|ledger, now| {
+            let route = Arc::clone(&ledger.targets.get(&of)?.route);
+            let id = ledger.scheduler.add_sibling(of, limits, now)?;
+            ledger.targets.insert(id, Target { route, last_fault: None });
+            Some(id)
+        })
+    }
+
     /// Changes what holds for a route. An unknown one is ignored.
     pub fn set_route_limits(&self, route: RouteId, limits: RouteLimits) {
         self.act(|ledger, now| ledger.scheduler.set_route(route, limits, now));
     }
 
-    /// Gives a route new credentials: idle connections are closed now, those in use when they come back, and all
+    /// Gives a route and its siblings new credentials: idle connections are closed now, those in use when they come back, and all
     /// connects from now on use these. An unknown route is ignored.
     pub fn replace_route(&self, route: RouteId, credentials: C::Route) {
         let realm = self.shared.connector.realm(&credentials);
         let credentials = Arc::new(credentials);
         let old = self.act(|ledger, now| {
-            let target = ledger.targets.get_mut(&route)?;
-            let old = std::mem::replace(&mut target.route, credentials);
-            ledger.outdate(route, now);
+            let siblings: Vec<RouteId> = ledger.scheduler.siblings(route).collect();
+            let mut old = Vec::with_capacity(siblings.len());
+            for sibling in siblings {
+                if let Some(target) = ledger.targets.get_mut(&sibling) {
+                    old.push(std::mem::replace(&mut target.route, Arc::clone(&credentials)));
+                }
+                ledger.outdate(sibling, now);
+            }
             ledger.scheduler.set_realm(route, realm, now);
-            Some(old)
+            old
         });
         drop(old);
     }

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use scheduler::{CloseReason, ConnId, Faults, RouteId, RouteView, StateKey, Time, Totals};
+use scheduler::{ClassId, ClassView, CloseReason, ConnId, Faults, RouteId, RouteView, StateKey, Time, Totals};
 
 use crate::connector::Connector;
 use crate::ledger::Ledger;
@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub totals: Totals,
     /// Broken promises; all must be zero.
     pub faults: Faults,
+    /// Every class, by number.
+    pub classes: Vec<(ClassId, ClassView)>,
     /// Every route.
     pub routes: Vec<(RouteId, RouteView)>,
     /// Every connection that holds a permit.
@@ -75,6 +77,7 @@ impl<C: Connector> Ledger<C> {
             at: now,
             totals: self.scheduler.totals(),
             faults: *self.scheduler.faults(),
+            classes: self.scheduler.classes().collect(),
             routes: self.scheduler.routes().collect(),
             connections: self.table.iter().map(|entry| self.view(entry, now)).collect(),
         }

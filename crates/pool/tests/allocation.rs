@@ -44,7 +44,7 @@ async fn lending_allocates_nothing() {
     let pool = Pool::new(Bytes, Settings { budget: 1, ..Settings::default() }, ());
     let route = pool.add_route(
         (),
-        RouteLimits { class: ClassId(0), weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None },
+        RouteLimits { class: ClassId::DEFAULT, weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None },
     );
     assert_eq!(pool.warm(route, 1).await, 1);
     let at_hand = || drop(ready(&mut pool.start_checkout(route, Checkout::new())));

@@ -34,7 +34,8 @@ fn scheduler(budget: u32, routes: usize) -> (Scheduler, Vec<RouteId>) {
         max_uses: None,
     };
     let mut scheduler = Scheduler::new(limits, recycling, 1, Time(0));
-    let limits = RouteLimits { class: ClassId(0), weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None };
+    let limits =
+        RouteLimits { class: ClassId::DEFAULT, weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None };
     let routes: Vec<RouteId> =
         (0..routes).map(|_| scheduler.add_route(limits.clone(), Some(Realm(0)), Time(0))).collect();
     (scheduler, routes)

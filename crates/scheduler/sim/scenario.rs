@@ -99,7 +99,7 @@ impl Scenario {
 }
 
 fn plain(weight: u32) -> RouteLimits {
-    RouteLimits { class: ClassId(0), weight, guarantee: 0, cap: None, min_idle: 0, max_waiters: None }
+    RouteLimits { class: ClassId::DEFAULT, weight, guarantee: 0, cap: None, min_idle: 0, max_waiters: None }
 }
 
 fn busy(name: &'static str, weight: u32, clients: usize, lease: Duration) -> RouteSpec {

@@ -21,6 +21,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::class::{Claim, Class, Level, Title};
+use crate::classes::{ClassId, ClassSet};
 use crate::pace::{Ceiling, nanos};
 use crate::route::Counted;
 use crate::scheduler::{Mode, Scheduler};
@@ -38,6 +39,8 @@ const LAG_MIN: Duration = Duration::from_millis(100);
 /// How a slot gets to another route. In this order: what arrives alive goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Arrives {
+    /// As it is: to a sibling.
+    Unchanged,
     /// By a re-key.
     Alive,
     /// By a close and a connect.
@@ -66,7 +69,7 @@ impl Scheduler {
         sums.guarantee_gap =
             sums.guarantee_gap + u64::from(route.counted.guarantee_gap) - u64::from(before.guarantee_gap);
 
-        let class = &mut self.classes[route.class as usize].1;
+        let class = &mut self.classes[route.class()];
         if route.wants_connection(now, self.connect_time.get()) {
             if route.hungry_since.is_none() {
                 sums.hungry += 1;
@@ -95,6 +98,7 @@ impl Scheduler {
         if !route.idle.is_empty() && !route.is_protected(route.held().saturating_sub(1)) {
             self.offer_idle(index);
         }
+        self.look_around(index);
     }
 
     /// Gives out slots as long as there is somebody to give to, something to give, and leave to connect.
@@ -102,6 +106,9 @@ impl Scheduler {
         self.retry_at = None;
         if self.mode != Mode::Running {
             return;
+        }
+        if self.sums.looking > 0 {
+            self.serve_from_siblings(now);
         }
         while self.may_connect(now) {
             if !self.give_slot(now) {
@@ -116,7 +123,7 @@ impl Scheduler {
     /// Gives out one slot, or sets one moving. False if there is nothing to do.
     fn give_slot(&mut self, now: Time) -> bool {
         if self.sums.hungry > 0 {
-            let claimants = self.claimants(|_, class| class.has_room());
+            let claimants = self.claimants(|class| self.caps.has_room(class));
             for (title, taker) in claimants.into_iter().flatten() {
                 if self.slot_is_free_for(title, taker) || self.may_probe(now) {
                     self.open(taker, now);
@@ -126,14 +133,8 @@ impl Scheduler {
                     return true;
                 }
             }
-            // To the routes of a full class a slot from inside it is as good as a free one.
-            for index in 0..self.classes.len() {
-                let claimants = self.claimants(|other, class| other == index && !class.has_room());
-                for (title, taker) in claimants.into_iter().flatten() {
-                    if self.reclaim_for(title, taker, Some(index), now) {
-                        return true;
-                    }
-                }
+            if self.give_inside(now) {
+                return true;
             }
         }
         if let Some(route) = self.lacking_route()
@@ -143,6 +144,31 @@ impl Scheduler {
             return true;
         }
         false
+    }
+
+    /// Sets a slot moving to a route of a full class, from where one can come: from inside it, or from a class that lends to
+    /// it or owes it something. What is owed is asked for first.
+    fn give_inside(&mut self, now: Time) -> bool {
+        for class in 0..self.classes.len() {
+            if self.classes[class].poorest.is_empty() || self.caps.has_room(class) {
+                continue;
+            }
+            let debtors = self.class_set(|from| self.caps.owes(from, class));
+            let givers = self.class_set(|from| self.caps.may_move(from, class));
+            let claimants = self.claimants(|other| other == class);
+            for (title, taker) in claimants.into_iter().flatten() {
+                for within in [debtors, givers] {
+                    if !within.is_empty() && self.reclaim_for(title, taker, Some(within), now) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn class_set(&self, holds: impl Fn(usize) -> bool) -> ClassSet {
+        (0..self.classes.len()).filter(|class| holds(*class)).filter_map(ClassId::new).collect()
     }
 
     /// Whether one more connect may start now, a slot supposed.
@@ -177,13 +203,11 @@ impl Scheduler {
         probe_at <= now
     }
 
-    /// Chooses an idle connection to give up for `taker` and sets its slot moving; `within`: only from that class.
-    fn reclaim_for(&mut self, title: Title, taker: u32, within: Option<usize>, now: Time) -> bool {
-        let classes = match within {
-            Some(class) => class..class + 1,
-            None => 0..self.classes.len(),
-        };
-        let richest = classes.clone().filter_map(|class| self.richest_idle(class, taker, now)).min();
+    /// Chooses an idle connection to give up for `taker` and sets its slot moving; `within`: only from these classes.
+    fn reclaim_for(&mut self, title: Title, taker: u32, within: Option<ClassSet>, now: Time) -> bool {
+        let among = |class: &usize| within.is_none_or(|set| ClassId::new(*class).is_some_and(|id| set.contains(id)));
+        let classes = 0..self.classes.len();
+        let richest = classes.clone().filter(among).filter_map(|class| self.richest_idle(class, taker, now)).min();
         if let Some((.., giver)) = richest
             && let Some(conn) = self.routes[giver].idle.front()
             && let Some(ready) = self.gives_from(conn, self.routes[giver].held() - 1, title, taker, now)
@@ -194,7 +218,7 @@ impl Scheduler {
             }
             self.retry_by(ready);
         }
-        let coldest = classes.filter_map(|class| self.coldest_idle(class)).min();
+        let coldest = classes.filter(among).filter_map(|class| self.coldest_idle(class)).min();
         if let Some((since, giver)) = coldest
             && let Some(conn) = self.routes[giver].idle.front()
         {
@@ -223,10 +247,11 @@ impl Scheduler {
         if self.routes[own].is_protected(after) {
             return None;
         }
-        let own_class = self.routes[own].class as usize;
-        // In its own class, the connection makes the room.
-        let eligible = |index: usize, class: &Class| index == own_class || class.has_room();
-        for (title, taker) in self.claimants(eligible).into_iter().flatten() {
+        let own_class = self.routes[own].class();
+        // What its class owes goes first; and in its own class, the connection makes the room.
+        let owed = self.claimants(|class| self.caps.owes(own_class, class));
+        let eligible = |class: usize| self.caps.may_move(own_class, class);
+        for (title, taker) in owed.into_iter().chain(self.claimants(eligible)).flatten() {
             if taker != own && self.gives_from(conn, after, title, taker, now).is_some_and(|ready| ready <= now) {
                 return Some(taker);
             }
@@ -239,6 +264,9 @@ impl Scheduler {
     fn gives_from(&self, conn: u32, after: u32, title: Title, taker: u32, now: Time) -> Option<Time> {
         let (giver, since) = (self.conns[conn].route, self.conns[conn].since);
         let (giving, taking) = (&self.routes[giver], &self.routes[taker]);
+        if self.caps.owes(giving.class(), taking.class()) {
+            return Some(since.after(self.keep_time(self.move_time(conn, taker, now))));
+        }
         let above_share = self.is_above_share(giver, after + 1);
         if title == Title::Guarantee && above_share {
             return Some(since);
@@ -282,7 +310,7 @@ impl Scheduler {
     /// Who asks most strongly among the classes that pass: by guarantee, then by weight.
     ///
     /// Both, because whoever could serve the one is not always somebody who could serve the other.
-    pub(crate) fn claimants(&self, passes: impl Fn(usize, &Class) -> bool) -> [Option<(Title, u32)>; 2] {
+    pub(crate) fn claimants(&self, passes: impl Fn(usize) -> bool) -> [Option<(Title, u32)>; 2] {
         let owed = self.first(&passes, |class| class.owed.peek());
         let poorest = self.first(&passes, |class| class.poorest.peek());
         [owed.map(|(_, route)| (Title::Guarantee, route)), poorest.map(|(_, route)| (Title::Weight, route))]
@@ -291,22 +319,22 @@ impl Scheduler {
     /// The least of what the classes that pass put first.
     fn first<K: Ord>(
         &self,
-        passes: impl Fn(usize, &Class) -> bool,
+        passes: impl Fn(usize) -> bool,
         peek: impl Fn(&Class) -> Option<(K, u32)>,
     ) -> Option<(K, u32)> {
         let classes = self.classes.iter().enumerate();
-        classes.filter(|(index, (_, class))| passes(*index, class)).filter_map(|(_, (_, class))| peek(class)).min()
+        classes.filter_map(|(number, class)| peek(class).filter(|_| passes(number))).min()
     }
 
-    /// The first route in a class with room that lacks idle connections.
+    /// The first route that lacks idle connections in a class with room of its own: nothing is borrowed for these.
     fn lacking_route(&self) -> Option<u32> {
-        self.first(|_, class| class.has_room(), |class| class.lacking.peek()).map(|(_, route)| route)
+        self.first(|class| self.caps.of(class).has_room(), |class| class.lacking.peek()).map(|(_, route)| route)
     }
 
     /// Enters a route among those that have an idle connection to give.
     pub(crate) fn offer_idle(&mut self, index: u32) {
         let route = &self.routes[index];
-        let class = &mut self.classes[route.class as usize].1;
+        let class = &mut self.classes[route.class()];
         if !class.richest.contains(index) {
             class.richest.set(index, Reverse(Level::of(route.held(), route.weight())));
         }
@@ -321,7 +349,7 @@ impl Scheduler {
     /// as they are in sight, one whose connection would get to `taker` alive.
     fn richest_idle(&mut self, class: usize, taker: u32, now: Time) -> Option<(Reverse<Level>, Arrives, u32)> {
         let (level, first) = loop {
-            let class = &mut self.classes[class].1;
+            let class = &mut self.classes[class];
             let (level, index) = class.richest.peek()?;
             let route = &self.routes[index];
             if !route.idle.is_empty() && !route.is_protected(route.held() - 1) {
@@ -331,23 +359,27 @@ impl Scheduler {
             class.richest.remove(index);
         };
         let arrives = |route: u32| match self.routes[route].idle.front() {
+            Some(_) if self.are_siblings(route, taker) => Arrives::Unchanged,
             Some(conn) if self.may_rekey(conn, taker, now) => Arrives::Alive,
             _ => Arrives::Anew,
         };
-        if arrives(first) == Arrives::Alive {
-            return Some((level, Arrives::Alive, first));
+        let best = (arrives(first), first);
+        if best.0 != Arrives::Anew {
+            return Some((level, best.0, first));
         }
-        let equals = self.classes[class].1.richest.next_few().iter().filter(|(other, _)| *other == level);
-        let alive = equals.map(|(_, index)| *index).find(|index| {
+        let equals = self.classes[class].richest.next_few().iter().filter(|(other, _)| *other == level);
+        let others = equals.map(|(_, index)| (arrives(*index), *index));
+        let alive = others.filter(|(how, index)| {
             let route = &self.routes[*index];
-            arrives(*index) == Arrives::Alive && !route.is_protected(route.held() - 1)
+            *how < best.0 && !route.is_protected(route.held() - 1)
         });
-        Some(alive.map_or((level, Arrives::Anew, first), |index| (level, Arrives::Alive, index)))
+        let (how, giver) = alive.min_by_key(|(how, _)| *how).unwrap_or(best);
+        Some((level, how, giver))
     }
 
     /// The route whose connection has been idle longest among those that may lose one.
     fn coldest_idle(&mut self, class: usize) -> Option<(Time, u32)> {
-        let class = &mut self.classes[class].1;
+        let class = &mut self.classes[class];
         loop {
             let (key, index) = class.coldest.peek()?;
             let route = &self.routes[index];

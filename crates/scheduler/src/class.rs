@@ -1,19 +1,21 @@
-//! One class: its cap, and the orders in which its routes stand when a slot is to be given or taken.
+//! One class: what has happened in it, and the orders in which its routes stand when a slot is to be given or taken.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use crate::heap::Heap;
 use crate::route::Route;
-use crate::types::{ClassLimits, Time};
+use crate::types::Time;
+use crate::view::CloseCounts;
 
 /// Classes are few, so what concerns all of them is a loop over them; routes are many and stand in heaps.
-#[derive(Debug)]
+///
+/// What it may have and has is in [`Caps`](crate::caps::Caps).
+#[derive(Debug, Default)]
 pub(crate) struct Class {
-    pub(crate) limits: ClassLimits,
-    /// Permits its routes occupy.
-    pub(crate) permits: u32,
-    /// Those of them whose connections are closing.
+    /// Its connections that are closing.
     pub(crate) closing: u32,
+    pub(crate) counters: ClassCounters,
     /// The hungry routes below their guarantee, the strongest claim first.
     pub(crate) owed: Heap<Claim>,
     /// All hungry routes, the strongest claim by weight first.
@@ -26,43 +28,37 @@ pub(crate) struct Class {
     pub(crate) coldest: Heap<Time>,
     /// Routes below their `min_idle` by when that was noticed.
     pub(crate) lacking: Heap<Time>,
+    /// Waiting routes that have siblings, by the arrival of the first waiter. Checked when read: it may be that none of these
+    /// has anything to give.
+    pub(crate) looking: Heap<u64>,
+}
+
+/// What has happened in a class since the start.
+#[derive(Debug, Default)]
+pub(crate) struct ClassCounters {
+    pub(crate) connects: u64,
+    pub(crate) connect_time: Duration,
+    pub(crate) connect_failures: u64,
+    pub(crate) closes: CloseCounts,
+    pub(crate) leases: u64,
+    pub(crate) hold_time: Duration,
+    pub(crate) waits: u64,
+    pub(crate) wait_time: Duration,
+    pub(crate) failed_waits: u64,
+    pub(crate) exhausted: u64,
+    pub(crate) transfers: u64,
 }
 
 impl Class {
-    pub(crate) const fn new(limits: ClassLimits) -> Self {
-        Self {
-            limits,
-            permits: 0,
-            closing: 0,
-            owed: Heap::new(),
-            poorest: Heap::new(),
-            lagging: Heap::new(),
-            richest: Heap::new(),
-            coldest: Heap::new(),
-            lacking: Heap::new(),
-        }
-    }
-
-    pub(crate) fn has_room(&self) -> bool {
-        self.limits.cap.is_none_or(|cap| self.permits < cap)
-    }
-
-    /// A route comes from another class with what it holds.
-    pub(crate) const fn admit(&mut self, permits: u32, closing: u32) {
-        self.permits += permits;
-        self.closing += closing;
-    }
-
-    /// A route goes with what it holds.
-    pub(crate) fn forget(&mut self, route: u32, permits: u32, closing: u32) {
-        self.permits -= permits;
-        self.closing -= closing;
+    /// A route goes.
+    pub(crate) fn forget(&mut self, route: u32) {
         self.owed.remove(route);
         self.poorest.remove(route);
         self.lagging.remove(route);
         self.richest.remove(route);
         self.coldest.remove(route);
         self.lacking.remove(route);
+        self.looking.remove(route);
     }
 }
 

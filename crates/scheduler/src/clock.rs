@@ -18,20 +18,23 @@ impl Scheduler {
         let route = &mut self.routes[index];
         route.charge(lease);
         let (clock, backlogged) = (route.clock, route.hungry_since.is_some());
+        let counters = &mut self.class_mut(index).counters;
+        counters.hold_time = counters.hold_time.saturating_add(lease);
         // Debts are forgiven in time: a route held back by its cap for an hour is not owed an hour.
         let patience = self.patience(index);
         let oldest_debt = self.virtual_time.saturating_sub(nanos(patience));
         if clock < oldest_debt {
             self.routes[index].clock = oldest_debt;
             let disturbed = now.since(self.disturbed_at) <= patience;
-            self.faults.unfair += u64::from(backlogged && !disturbed && self.class_mut(index).has_room());
+            let has_room = self.caps.has_room(self.routes[index].class());
+            self.faults.unfair += u64::from(backlogged && !disturbed && has_room);
         }
     }
 
     /// The connection of `giver` is about to stay with it: has somebody with nothing at all waited too long for that?
     pub(crate) fn watch_hunger(&mut self, giver: u32, now: Time) {
         if self.sums.hungry > 0
-            && let [_, Some((_, taker))] = self.claimants(|_, class| class.has_room())
+            && let [_, Some((_, taker))] = self.claimants(|class| self.caps.has_room(class))
             && taker != giver
             && self.routes[taker].expected() == 0
             && self.routes[taker].hungry_since.is_some_and(|since| now.since(since) > self.patience(taker))

@@ -22,6 +22,9 @@ impl Scheduler {
         let conn = &mut self.conns[index];
         (conn.session, conn.home, conn.born, conn.luck) = (session, home, now, luck);
         let route = conn.route;
+        let counters = &mut self.class_mut(route).counters;
+        counters.connects += 1;
+        counters.connect_time = counters.connect_time.saturating_add(took);
         self.welcome(route);
         self.routes[route].connecting -= 1;
         self.sums.connecting -= 1;
@@ -36,7 +39,8 @@ impl Scheduler {
         let (route, began) = (self.conns[index].route, self.conns[index].since);
         self.routes[route].connecting -= 1;
         self.sums.connecting -= 1;
-        self.free_permit(index);
+        self.class_mut(route).counters.connect_failures += 1;
+        self.free_permit(index, None);
         self.disturbed_at = now;
         match failure {
             ConnectFailure::TooManyConnections => {
@@ -70,6 +74,7 @@ impl Scheduler {
             ConnState::Connecting => {
                 self.routes[route].connecting -= 1;
                 self.sums.connecting -= 1;
+                self.class_mut(route).counters.connect_failures += 1;
             }
             ConnState::Rekeying => self.end_rekey(route),
             ConnState::Idle { .. } => self.leave_idle(index),
@@ -83,7 +88,7 @@ impl Scheduler {
                 self.sums.in_use -= 1;
             }
         }
-        self.free_permit(index);
+        self.free_permit(index, heir);
         self.settle(route, now);
         if let Some(heir) = heir {
             self.keep_promise(heir, now);
@@ -101,11 +106,11 @@ impl Scheduler {
         self.routes[heir].promised -= 1;
         self.sums.promised -= 1;
         self.settle(heir, now);
-        let [owed, _] = self.claimants(|_, class| class.has_room());
+        let [owed, _] = self.claimants(|class| self.caps.has_room(class));
         if owed.is_none()
             && self.mode == Mode::Running
             && self.routes[heir].hungry_since.is_some()
-            && self.class_mut(heir).has_room()
+            && self.caps.has_room(self.routes[heir].class())
             && self.may_connect(now)
             && self.slot_is_free_for(Title::Weight, heir)
         {
@@ -133,8 +138,8 @@ impl Scheduler {
         self.sums.connecting += 1;
         self.sums.permits += 1;
         self.counters.opens += 1;
-        self.class_mut(route).permits += 1;
-        if self.sums.permits > self.limits.budget || self.is_beyond_class(route) || self.is_beyond_cap(route) {
+        let fits = self.caps.enter(self.routes[route].class());
+        if self.sums.permits > self.limits.budget || !fits || self.is_beyond_cap(route) {
             self.faults.over_budget += 1;
         }
         self.settle(route, now);
@@ -155,10 +160,10 @@ impl Scheduler {
         self.expire_all(route, ExpireReason::LoginRefused, now);
     }
 
-    /// The class of this route holds more than its cap allows.
+    /// The class of this route holds more than it may, those apart that are closing.
     pub(crate) fn is_beyond_class(&self, route: u32) -> bool {
-        let class = &self.classes[self.routes[route].class as usize].1;
-        class.limits.cap.is_some_and(|cap| class.permits > cap)
+        let class = self.routes[route].class();
+        self.caps.of(class).excess() > self.classes[class].closing
     }
 
     /// This route holds more than its cap allows.
@@ -179,7 +184,9 @@ impl Scheduler {
         self.counters.closes.add(reason);
         let route = self.conns[conn].route;
         self.routes[route].closing += 1;
-        self.class_mut(route).closing += 1;
+        let class = self.class_mut(route);
+        class.closing += 1;
+        class.counters.closes.add(reason);
         self.sums.closing += 1;
         self.settle(route, now);
         let heir = heir.or_else(|| self.natural_heir(route, now));
@@ -197,15 +204,15 @@ impl Scheduler {
         if self.sums.hungry == 0 || self.mode != Mode::Running || !scarce || !self.may_connect(now) {
             return None;
         }
-        let own = self.routes[route].class as usize;
-        let claimants = self.claimants(|index, class| index == own || class.has_room());
+        let own = self.routes[route].class();
+        let claimants = self.claimants(|class| self.caps.may_move(own, class));
         claimants.into_iter().flatten().next().map(|(_, heir)| heir)
     }
 
-    /// Takes a connection off the books.
-    fn free_permit(&mut self, conn: u32) {
-        let route = self.conns[conn].route;
-        self.class_mut(route).permits -= 1;
+    /// Takes a connection off the books. What its class has borrowed goes where `heir` has the use of it.
+    fn free_permit(&mut self, conn: u32, heir: Option<u32>) {
+        let class = self.routes[self.conns[conn].route].class();
+        self.caps.leave(class, heir.map_or(class, |heir| self.routes[heir].class()));
         self.sums.permits -= 1;
         self.expiries.remove(conn);
         self.conns.remove(conn);
@@ -218,7 +225,8 @@ impl Scheduler {
     pub(crate) fn drop_if_gone(&mut self, index: u32) {
         let route = &self.routes[index];
         if route.life == Life::Leaving && route.permits() == 0 && route.promised == 0 {
-            self.class_mut(index).forget(index, 0, 0);
+            self.stop_looking(index);
+            self.class_mut(index).forget(index);
             self.refusals.remove(index);
             self.routes.remove(index);
         }

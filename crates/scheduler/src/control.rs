@@ -3,13 +3,12 @@
 use std::collections::BinaryHeap;
 
 use crate::class::{Class, Level};
+use crate::classes::{ClassId, ClassLimits};
 use crate::conn::ConnState;
 use crate::heap::Heap;
 use crate::route::{Life, Route};
 use crate::scheduler::{Mode, Scheduler};
-use crate::types::{
-    ClassId, ClassLimits, CloseReason, ExpireReason, Limits, Realm, Recycling, RouteId, RouteLimits, Time,
-};
+use crate::types::{CloseReason, ExpireReason, Limits, Realm, Recycling, RouteId, RouteLimits, Time};
 
 impl Scheduler {
     /// Changes what holds for the server. A smaller budget closes idle connections now, the rest as they come back.
@@ -23,7 +22,7 @@ impl Scheduler {
     /// Changes how long connections live, those that live already included.
     pub fn set_recycling(&mut self, recycling: Recycling, now: Time) {
         self.recycling = recycling;
-        self.expiries = Heap::new();
+        self.expiries = Heap::default();
         let idle: Vec<u32> = self.idle_indices().collect();
         for conn in idle {
             self.watch_age(conn);
@@ -33,24 +32,18 @@ impl Scheduler {
 
     /// Sets what holds for a class; one that is not known is made.
     pub fn set_class(&mut self, class: ClassId, limits: ClassLimits, now: Time) {
-        let index = self.class_index(class);
-        self.classes[index as usize].1.limits = limits;
+        self.make_class(class);
+        self.caps.set(class.number(), limits);
         self.disturbed_at = now;
-        self.shrink(
-            |scheduler, route| {
-                let class = &scheduler.classes[index as usize].1;
-                scheduler.routes[route].class == index
-                    && class.limits.cap.is_some_and(|cap| class.permits - class.closing > cap)
-            },
-            now,
-        );
+        // What is not lent any more may concern any class.
+        self.shrink(|scheduler, route| scheduler.is_beyond_class(route), now);
         self.fill(now);
     }
 
     /// Makes a route known. Connections are re-keyed only between routes of the same realm; with `None` they are not.
     pub fn add_route(&mut self, limits: RouteLimits, realm: Option<Realm>, now: Time) -> RouteId {
-        let class = self.class_index(limits.class);
-        let (index, generation) = self.routes.insert(Route::new(limits, class, realm));
+        self.make_class(limits.class);
+        let (index, generation) = self.routes.insert(Route::new(limits, realm, self.routes.next_index()));
         self.settle(index, now);
         self.fill(now);
         RouteId { index, generation }
@@ -59,24 +52,29 @@ impl Scheduler {
     /// Changes what holds for a route. A smaller cap closes idle connections now, the rest as they come back.
     pub fn set_route(&mut self, route: RouteId, limits: RouteLimits, now: Time) {
         let Some(index) = self.live(route) else { return self.faults.stale_reports += 1 };
-        self.change_class(index, limits.class, now);
+        self.change_class(index, limits.class);
         self.routes[index].limits = limits;
         self.disturbed_at = now;
         self.settle(index, now);
         self.shrink(
             |scheduler, route| {
                 let limits = &scheduler.routes[route];
-                route == index && limits.limits.cap.is_some_and(|cap| limits.held() > cap)
+                let beyond_cap = route == index && limits.limits.cap.is_some_and(|cap| limits.held() > cap);
+                beyond_cap || scheduler.is_beyond_class(route)
             },
             now,
         );
         self.fill(now);
     }
 
-    /// Changes the realm of a route, for connections opened or re-keyed for it from now on; those it has keep theirs.
+    /// Changes the realm of a route and its siblings, for connections opened or re-keyed for them from now on; those they have
+    /// keep theirs.
     pub fn set_realm(&mut self, route: RouteId, realm: Option<Realm>, now: Time) {
         let Some(index) = self.live(route) else { return self.faults.stale_reports += 1 };
-        self.routes[index].realm = realm;
+        let siblings: Vec<u32> = self.ring(index).collect();
+        for route in siblings {
+            self.routes[route].realm = realm;
+        }
         // A slot that was not worth a reconnect may be worth a re-key.
         self.fill(now);
     }
@@ -85,6 +83,7 @@ impl Scheduler {
     pub fn remove_route(&mut self, route: RouteId, now: Time) {
         let Some(index) = self.live(route) else { return self.faults.stale_reports += 1 };
         self.routes[index].life = Life::Leaving;
+        self.leave_ring(index);
         self.expire_all(index, ExpireReason::RouteGone, now);
         self.close_idle(CloseReason::Shrunk, |scheduler, conn| scheduler.conns[conn].route == index, now);
         self.settle(index, now);
@@ -141,30 +140,34 @@ impl Scheduler {
         }
     }
 
-    /// The index of a class, which is made if it is not known.
-    fn class_index(&mut self, id: ClassId) -> u32 {
-        let known = self.classes.iter().position(|(other, _)| *other == id);
-        known.unwrap_or_else(|| {
-            self.classes.push((id, Class::new(ClassLimits::default())));
-            self.classes.len() - 1
-        }) as u32
+    /// Makes a class known.
+    pub(crate) fn make_class(&mut self, class: ClassId) {
+        if self.classes.len() <= class.number() {
+            self.classes.resize_with(class.number() + 1, Class::default);
+        }
+        self.caps.make(class.number());
     }
 
-    /// Moves a route with all it holds to another class.
-    fn change_class(&mut self, index: u32, id: ClassId, now: Time) {
-        let class = self.class_index(id);
+    /// Moves a route with all it holds to another class. Its limits say the new one from then on, and it is to be settled.
+    fn change_class(&mut self, index: u32, class: ClassId) {
+        self.make_class(class);
         let route = &mut self.routes[index];
-        let (old, permits, closing) = (route.class, route.permits(), route.closing);
-        if old == class {
+        let (old, new) = (route.class(), class.number());
+        if old == new {
             return;
         }
+        let (permits, closing) = (route.permits(), route.closing);
         if route.hungry_since.take().is_some() {
             self.sums.hungry -= 1;
         }
-        route.class = class;
-        self.classes[old as usize].1.forget(index, permits, closing);
-        self.classes[class as usize].1.admit(permits, closing);
-        self.settle(index, now);
+        self.stop_looking(index);
+        self.classes[old].forget(index);
+        self.classes[old].closing -= closing;
+        self.classes[new].closing += closing;
+        for _ in 0..permits {
+            self.caps.leave(old, new);
+            self.caps.enter(new);
+        }
     }
 
     /// Closes idle connections of the routes that are over a limit, the richest first, as long as that says so.

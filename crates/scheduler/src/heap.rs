@@ -14,11 +14,13 @@ pub(crate) struct Heap<K> {
 const ABSENT: u32 = u32::MAX;
 const ARITY: usize = 4;
 
-impl<K: Copy + Ord> Heap<K> {
-    pub(crate) const fn new() -> Self {
+impl<K> Default for Heap<K> {
+    fn default() -> Self {
         Self { entries: Vec::new(), places: Vec::new() }
     }
+}
 
+impl<K: Copy + Ord> Heap<K> {
     /// Enters `index` under `key`, or moves it there.
     pub(crate) fn set(&mut self, index: u32, key: K) {
         if self.places.len() <= index as usize {
@@ -48,6 +50,10 @@ impl<K: Copy + Ord> Heap<K> {
             self.sink(place);
             self.rise(place);
         }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     pub(crate) fn contains(&self, index: u32) -> bool {

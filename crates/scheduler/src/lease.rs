@@ -1,5 +1,6 @@
 //! Attach, detach, cancel: lending connections and queueing for them.
 
+use crate::classes::BlockedBy;
 use crate::conn::ConnState;
 use crate::list::{Links, List};
 use crate::scheduler::{Mode, Scheduler};
@@ -26,7 +27,21 @@ impl Scheduler {
             self.lend(conn, now);
             return Attach::Granted(self.conn_id(conn));
         }
+        if self.mode == Mode::Running
+            && self.routes[index].queue.is_empty()
+            && let Some(conn) = self.sibling_idle(index, &request)
+        {
+            self.leave_idle(conn);
+            self.relabel(conn, index, now);
+            self.lend_out(conn, now);
+            self.settle(index, now);
+            self.fill(now);
+            return Attach::Granted(self.conn_id(conn));
+        }
+        let class = self.routes[index].class();
+        self.classes[class].counters.exhausted += u64::from(!self.caps.has_room(class));
         if let Some(refusal) = self.queue_full(index) {
+            self.classes[class].counters.failed_waits += 1;
             return Attach::Refused(refusal);
         }
         let ticket = self.enqueue(index, request, now);
@@ -122,13 +137,13 @@ impl Scheduler {
             // They have expired just now, while this connection was in no count.
             self.settle(route, now);
         }
-        if self.sums.hungry > 0 {
+        if self.sums.hungry > 0 || self.sums.looking > 0 {
             self.fill(now);
         }
     }
 
     /// The connection falls idle, in the order of idle time: at the back, unless it was out for a test.
-    fn rest(&mut self, conn: u32, since: Time) {
+    pub(crate) fn rest(&mut self, conn: u32, since: Time) {
         let index = self.conns[conn].route;
         let route = &mut self.routes[index];
         if self.mode == Mode::Running && !route.queue.is_empty() {
@@ -147,6 +162,7 @@ impl Scheduler {
         self.conns[conn].state = ConnState::Idle { since };
         route.idle.insert_before(&mut self.conns, after, conn);
         self.offer_idle(index);
+        self.look_around(index);
         self.watch_age(conn);
     }
 
@@ -156,7 +172,7 @@ impl Scheduler {
             if self.waiters[waiter].request.deadline > now {
                 return Some(waiter);
             }
-            self.expire(waiter, ExpireReason::Deadline, now);
+            self.expire_late(waiter, now);
         }
         None
     }
@@ -166,6 +182,10 @@ impl Scheduler {
         let ticket = Ticket { index: waiter, generation: self.waiters.generation(waiter) };
         let route = self.conns[conn].route;
         if let Some(waiter) = self.end_wait(waiter) {
+            let waited = now.since(waiter.since);
+            let counters = &mut self.class_mut(route).counters;
+            counters.waits += 1;
+            counters.wait_time = counters.wait_time.saturating_add(waited);
             let route = &mut self.routes[route];
             self.faults.overtaken += u64::from(waiter.arrival <= route.last_arrival);
             route.last_arrival = waiter.arrival;
@@ -175,10 +195,29 @@ impl Scheduler {
         self.settle(route, now);
     }
 
+    /// Ends a wait whose time is up.
+    pub(crate) fn expire_late(&mut self, waiter: u32, now: Time) {
+        let blocked_by = self.blocked_by(self.waiters[waiter].route);
+        self.expire(waiter, ExpireReason::Deadline { blocked_by }, now);
+    }
+
+    /// Which limit a waiter of this route meets.
+    fn blocked_by(&self, route: u32) -> BlockedBy {
+        let route = &self.routes[route];
+        if let Some(cap) = route.limits.cap.filter(|cap| route.permits() + route.promised >= *cap) {
+            return BlockedBy::Route { cap };
+        }
+        match self.caps.of(route.class()).limits().cap {
+            Some(cap) if !self.caps.has_room(route.class()) => BlockedBy::Class { class: route.limits.class, cap },
+            _ => BlockedBy::Budget,
+        }
+    }
+
     /// Ends a wait without one.
     pub(crate) fn expire(&mut self, waiter: u32, reason: ExpireReason, now: Time) {
         let ticket = Ticket { index: waiter, generation: self.waiters.generation(waiter) };
         if let Some(waiter) = self.end_wait(waiter) {
+            self.class_mut(waiter.route).counters.failed_waits += 1;
             self.decisions.push_back(Decision::Expire { ticket, reason });
             self.settle(waiter.route, now);
         }
@@ -222,7 +261,7 @@ impl Scheduler {
     }
 
     /// An idle connection for this request: among the first few in the order of `reuse`, the best match.
-    fn pick_idle(&self, route: u32, request: &Request) -> Option<u32> {
+    pub(crate) fn pick_idle(&self, route: u32, request: &Request) -> Option<u32> {
         let idle = &self.routes[route].idle;
         let (first, next): (_, fn(&_, u32) -> Option<u32>) = match self.limits.reuse {
             Reuse::MostRecent => (idle.back(), List::before),
@@ -250,10 +289,11 @@ impl Scheduler {
     }
 
     /// Puts a connection that is in no list in use by a client.
-    fn lend_out(&mut self, conn: u32, now: Time) {
+    pub(crate) fn lend_out(&mut self, conn: u32, now: Time) {
         self.conns[conn].uses += 1;
         let route = self.conns[conn].route;
         self.enter_use(conn, ConnState::Lent { since: now });
+        self.class_mut(route).counters.leases += 1;
         let route = &mut self.routes[route];
         route.served += 1;
         self.virtual_time = self.virtual_time.max(route.clock);

@@ -28,7 +28,7 @@
 //! let now = Time(0);
 //! let mut scheduler = Scheduler::new(limits, forever, 7, now);
 //! let route = scheduler.add_route(
-//!     RouteLimits { class: ClassId(0), weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None },
+//!     RouteLimits { class: ClassId::DEFAULT, weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None },
 //!     None,
 //!     now,
 //! );
@@ -78,7 +78,9 @@
 //! looks at all routes. `examples/cost.rs` measures it, `examples/fairness.rs` simulates the rest.
 
 mod allot;
+mod caps;
 mod class;
+mod classes;
 mod clock;
 mod conn;
 mod connect;
@@ -91,6 +93,7 @@ mod rekey;
 mod rng;
 mod route;
 mod scheduler;
+mod siblings;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -99,6 +102,7 @@ mod upkeep;
 mod view;
 mod waiter;
 
+pub use classes::*;
 pub use scheduler::Scheduler;
 pub use types::*;
-pub use view::{CloseCounts, Faults, RouteView, Totals};
+pub use view::{ClassView, CloseCounts, Faults, RouteView, Totals};

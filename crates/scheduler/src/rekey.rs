@@ -68,6 +68,9 @@ impl Scheduler {
 
     /// Sets the slot of a connection moving to `taker`. The connection is in no list and no count of its route.
     pub(crate) fn move_slot(&mut self, conn: u32, taker: u32, now: Time) {
+        if self.are_siblings(self.conns[conn].route, taker) {
+            return self.pass_on(conn, taker, now);
+        }
         self.counters.moves += 1;
         if self.may_rekey(conn, taker, now) {
             self.rekey(conn, taker, now);
@@ -87,6 +90,9 @@ impl Scheduler {
 
     /// How long it takes to move this connection's slot to `taker`, by measure. The first re-key is taken to be a connect.
     pub(crate) fn move_time(&self, conn: u32, taker: u32, now: Time) -> Duration {
+        if self.are_siblings(self.conns[conn].route, taker) {
+            return Duration::ZERO;
+        }
         let rekey = if self.may_rekey(conn, taker, now) { self.rekeys.time.sampled() } else { None };
         rekey.unwrap_or_else(|| self.connect_time.get())
     }
@@ -102,20 +108,26 @@ impl Scheduler {
         let moved = &mut self.conns[conn];
         let giver = std::mem::replace(&mut moved.route, taker);
         (moved.since, moved.state) = (now, ConnState::Rekeying);
-        self.class_mut(giver).permits -= 1;
-        self.class_mut(taker).permits += 1;
+        let fits = self.change_permit(giver, taker);
         self.routes[taker].connecting += 1;
         self.sums.connecting += 1;
         self.rekeys.under_way += 1;
-        // Inside a class, as inside the budget, no permit is taken, so it may be that a limit has just been lowered.
-        let enters_class = self.routes[giver].class != self.routes[taker].class;
-        if (enters_class && self.is_beyond_class(taker)) || self.is_beyond_cap(taker) {
-            self.faults.over_budget += 1;
-        }
+        self.faults.over_budget += u64::from(!fits || self.is_beyond_cap(taker));
         self.settle(giver, now);
         self.settle(taker, now);
         let (conn, from, to) = (self.conn_id(conn), self.route_id(giver), self.route_id(taker));
         self.decisions.push_back(Decision::Rekey { conn, from, to });
+    }
+
+    /// Takes a connection's permit from the class of one route to that of another. False if it does not fit there; inside a
+    /// class, as inside the budget, no permit is taken, so there it always does.
+    pub(crate) fn change_permit(&mut self, giver: u32, taker: u32) -> bool {
+        let (from, to) = (self.routes[giver].class(), self.routes[taker].class());
+        if from == to {
+            return true;
+        }
+        self.caps.leave(from, to);
+        self.caps.enter(to)
     }
 
     fn rekeying(&self, conn: ConnId) -> Option<u32> {

@@ -9,10 +9,10 @@ use crate::types::{Realm, RouteLimits, Time};
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) limits: RouteLimits,
-    /// Its class, by index.
-    pub(crate) class: u32,
     /// Among which routes connections opened for it may be re-keyed.
     pub(crate) realm: Option<Realm>,
+    /// The next of the routes that differ from it in nothing but their class, in a ring; itself, if there are none.
+    pub(crate) sibling: u32,
     pub(crate) life: Life,
     /// Being opened, or re-keyed for it.
     pub(crate) connecting: u32,
@@ -59,11 +59,12 @@ pub(crate) struct Counted {
 }
 
 impl Route {
-    pub(crate) fn new(limits: RouteLimits, class: u32, realm: Option<Realm>) -> Self {
+    /// A route that is going to have this index.
+    pub(crate) fn new(limits: RouteLimits, realm: Option<Realm>, index: u32) -> Self {
         Self {
             limits,
-            class,
             realm,
+            sibling: index,
             life: Life::Live,
             connecting: 0,
             idle: List::EMPTY,
@@ -81,6 +82,11 @@ impl Route {
             last_arrival: 0,
             counted: Counted::default(),
         }
+    }
+
+    /// The number of its class.
+    pub(crate) const fn class(&self) -> usize {
+        self.limits.class.number()
     }
 
     /// Connections that serve it or soon will. Closing ones hold a permit but have stopped serving.
@@ -139,6 +145,11 @@ impl Route {
     /// Whether it would fall below its guarantee by holding no more than `after`, while somebody there needs it.
     pub(crate) const fn is_protected(&self, after: u32) -> bool {
         after < self.limits.guarantee && self.has_demand()
+    }
+
+    /// Whether its cap allows one connection more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.limits.cap.is_none_or(|cap| self.permits() < cap)
     }
 
     /// Connections it lacks of its guarantee.

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::caps::Caps;
 use crate::class::Class;
+use crate::classes::ClassId;
 use crate::conn::{Conn, ConnState};
 use crate::heap::Heap;
 use crate::list::List;
@@ -12,8 +14,8 @@ use crate::rekey::Rekeys;
 use crate::rng::Rng;
 use crate::route::{Life, Route};
 use crate::slots::Slots;
-use crate::types::{ClassId, ClassLimits, ConnId, Decision, Limits, Recycling, RouteId, Time};
-use crate::view::{CloseCounts, Faults, RouteView, Totals};
+use crate::types::{ConnId, Decision, Limits, Recycling, RouteId, Time};
+use crate::view::{ClassView, CloseCounts, Faults, RouteView, Totals};
 use crate::waiter::Waiter;
 
 /// Shares one server's budget of connections among routes. See the [crate's page](crate).
@@ -27,7 +29,9 @@ pub struct Scheduler {
     pub(crate) conns: Slots<Conn>,
     pub(crate) waiters: Slots<Waiter>,
     pub(crate) routes: Slots<Route>,
-    pub(crate) classes: Vec<(ClassId, Class)>,
+    /// The classes, by number.
+    pub(crate) classes: Vec<Class>,
+    pub(crate) caps: Caps,
     pub(crate) decisions: VecDeque<Decision>,
 
     pub(crate) sums: Sums,
@@ -76,6 +80,8 @@ pub(crate) struct Sums {
     pub(crate) promised: u32,
     /// Routes entitled to one more connection.
     pub(crate) hungry: u32,
+    /// Routes that wait and have siblings, as far as it is not known that these can do nothing for them.
+    pub(crate) looking: u32,
     pub(crate) active_routes: u32,
     pub(crate) active_weight: u64,
     pub(crate) guarantee_gap: u64,
@@ -95,7 +101,7 @@ impl Scheduler {
     /// An empty scheduler. `seed` feeds the jitter of lifetimes and back-offs, nothing else.
     #[must_use]
     pub fn new(limits: Limits, recycling: Recycling, seed: u64, now: Time) -> Self {
-        Self {
+        let mut scheduler = Self {
             limits,
             recycling,
             mode: Mode::Running,
@@ -103,7 +109,8 @@ impl Scheduler {
             conns: Slots::new(),
             waiters: Slots::new(),
             routes: Slots::new(),
-            classes: vec![(ClassId(0), Class::new(ClassLimits::default()))],
+            classes: Vec::new(),
+            caps: Caps::default(),
             decisions: VecDeque::new(),
             sums: Sums::default(),
             virtual_time: 0,
@@ -112,15 +119,17 @@ impl Scheduler {
             ceiling: Ceiling::Budget,
             rekeys: Rekeys::default(),
             epoch: 0,
-            deadlines: Heap::new(),
-            expiries: Heap::new(),
+            deadlines: Heap::default(),
+            expiries: Heap::default(),
             recycle_from: now,
-            refusals: Heap::new(),
+            refusals: Heap::default(),
             retry_at: None,
             disturbed_at: now,
             counters: Counters::default(),
             faults: Faults::default(),
-        }
+        };
+        scheduler.make_class(ClassId::DEFAULT);
+        scheduler
     }
 
     /// The next thing to carry out, in order. Ask until `None` after every other call.
@@ -158,6 +167,11 @@ impl Scheduler {
             .map(|(index, route)| (self.route_id(index), RouteView::of(self, route)))
     }
 
+    /// All classes there have been, by number.
+    pub fn classes(&self) -> impl Iterator<Item = (ClassId, ClassView)> {
+        ClassView::all(self).into_iter().enumerate().filter_map(|(number, view)| Some((ClassId::new(number)?, view)))
+    }
+
     /// Sums over all routes.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -185,6 +199,13 @@ impl Scheduler {
         std::iter::successors(first, |conn| List::after(&self.conns, *conn)).map(|conn| self.conn_id(conn))
     }
 
+    /// The route and the class that a connection counts in.
+    #[must_use]
+    pub fn route_of(&self, id: ConnId) -> Option<(RouteId, ClassId)> {
+        let route = self.conns[self.conn(id)?].route;
+        Some((self.route_id(route), self.routes[route].limits.class))
+    }
+
     /// The index behind an id, if its route is live.
     pub(crate) fn live(&self, id: RouteId) -> Option<u32> {
         (self.routes.has(id.index, id.generation) && self.routes[id.index].life == Life::Live).then_some(id.index)
@@ -204,8 +225,8 @@ impl Scheduler {
     }
 
     pub(crate) fn class_mut(&mut self, route: u32) -> &mut Class {
-        let class = self.routes[route].class;
-        &mut self.classes[class as usize].1
+        let class = self.routes[route].class();
+        &mut self.classes[class]
     }
 
     /// The budget as far as the server honours it.

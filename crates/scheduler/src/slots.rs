@@ -20,6 +20,11 @@ impl<T> Slots<T> {
         Self { entries: Vec::new(), vacant: Vec::new() }
     }
 
+    /// The index at which the next value will stand.
+    pub(crate) fn next_index(&self) -> u32 {
+        self.vacant.last().copied().unwrap_or(self.entries.len() as u32)
+    }
+
     /// Stores `value` and returns its index and generation.
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
         if let Some(index) = self.vacant.pop() {

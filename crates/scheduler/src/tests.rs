@@ -8,8 +8,8 @@ mod rekeys;
 use std::time::Duration;
 
 use crate::{
-    Attach, ClassId, ClassLimits, CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Home, Limits,
-    Moves, Recycling, Refusal, Request, Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
+    Attach, BlockedBy, ClassId, ClassLimits, CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Home,
+    Limits, Moves, Recycling, Refusal, Request, Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
 };
 
 const MS: u64 = 1_000_000;
@@ -40,7 +40,11 @@ fn forever() -> Recycling {
 }
 
 fn plain() -> RouteLimits {
-    RouteLimits { class: ClassId(0), weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None }
+    RouteLimits { class: ClassId::DEFAULT, weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None }
+}
+
+fn class(number: usize) -> ClassId {
+    ClassId::new(number).expect("a small number")
 }
 
 fn scheduler(budget: u32) -> Scheduler {
@@ -320,7 +324,7 @@ fn deadlines_are_kept_and_an_expired_waiter_is_granted_nothing() {
     assert_eq!(scheduler.next_time(), Some(at(5_000)));
     // The release comes before the clock was heard.
     keep(&mut scheduler, conn, at(5_000));
-    let expire = Decision::Expire { ticket: late, reason: ExpireReason::Deadline };
+    let expire = Decision::Expire { ticket: late, reason: ExpireReason::Deadline { blocked_by: BlockedBy::Budget } };
     assert_eq!(decisions(&mut scheduler), [expire, Decision::Grant { ticket: next, conn }]);
 }
 
@@ -501,8 +505,8 @@ fn limits_shrink_live() {
 #[test]
 fn a_class_cap_holds_and_its_routes_share_inside_it() {
     let mut scheduler = scheduler(4);
-    scheduler.set_class(ClassId(7), ClassLimits { cap: Some(2) }, at(0));
-    let in_class = RouteLimits { class: ClassId(7), ..plain() };
+    scheduler.set_class(class(7), ClassLimits::capped(2), at(0));
+    let in_class = RouteLimits { class: class(7), ..plain() };
     let (rich, poor) = (scheduler.add_route(in_class.clone(), None, at(0)), scheduler.add_route(in_class, None, at(0)));
     let conns = open_idle(&mut scheduler, rich, 2, at(0));
     queued(ask(&mut scheduler, poor, at(1)));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::classes::{BlockedBy, ClassId};
 use crate::pace::nanos;
 
 /// A point in time: nanoseconds since an epoch of the caller's choosing. Never goes back.
@@ -28,10 +29,6 @@ pub struct RouteId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
 }
-
-/// A class: a typed pool with a cap of its own inside the budget. `ClassId(0)` always exists and has no cap at first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct ClassId(pub u32);
 
 /// One server connection and the permit it holds, from the decision to open it until its socket is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,13 +114,6 @@ pub struct Limits {
     pub moves: Moves,
     /// How long after a refusal (too many connections) the lowered budget is tried again; doubles up to 16 times this.
     pub probe_after: Duration,
-}
-
-/// What holds for one class.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct ClassLimits {
-    /// The most connections of all its routes together; `None`: only the budget limits it.
-    pub cap: Option<u32>,
 }
 
 /// What holds for one route.
@@ -297,7 +287,10 @@ impl CloseReason {
 #[non_exhaustive]
 pub enum ExpireReason {
     /// Its deadline passed.
-    Deadline,
+    Deadline {
+        /// The limit it met.
+        blocked_by: BlockedBy,
+    },
     /// Its route was removed.
     RouteGone,
     /// The server refuses logins of this route (wrong password, no such database).

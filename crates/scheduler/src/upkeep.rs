@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::conn::{Conn, ConnState};
 use crate::route::Life;
 use crate::scheduler::{Mode, Scheduler};
-use crate::types::{CloseReason, ExpireReason, Time};
+use crate::types::{CloseReason, Time};
 
 /// Recycling closes at most `connect_concurrency` connections, then rests this long: what dies together need not be
 /// closed, and replaced, together.
@@ -20,7 +20,7 @@ impl Scheduler {
         while let Some((deadline, waiter)) = self.deadlines.peek()
             && deadline <= now
         {
-            self.expire(waiter, ExpireReason::Deadline, now);
+            self.expire_late(waiter, now);
         }
         while let Some((at, route)) = self.refusals.peek()
             && at <= now
@@ -104,11 +104,10 @@ impl Scheduler {
     pub(crate) fn must_close(&self, conn: u32, now: Time) -> Option<CloseReason> {
         let conn = &self.conns[conn];
         let route = &self.routes[conn.route];
-        let class = &self.classes[route.class as usize].1;
         // It counts in the sums of server and class, but not in its route's.
         let beyond_budget = self.sums.permits - self.sums.closing > self.limits.budget;
         let beyond_route = route.limits.cap.is_some_and(|cap| route.held() >= cap);
-        let beyond_class = class.limits.cap.is_some_and(|cap| class.permits - class.closing > cap);
+        let beyond_class = self.is_beyond_class(conn.route);
         if self.mode == Mode::Draining {
             Some(CloseReason::Draining)
         } else if route.life == Life::Leaving || beyond_budget || beyond_route || beyond_class {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use crate::route::Route;
+use crate::classes::{ClassId, ClassSet};
+use crate::route::{Life, Route};
 use crate::scheduler::{Mode, Scheduler};
 use crate::types::{CloseReason, Time};
 
 /// One route's standing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteView {
+    /// Its class.
+    pub class: ClassId,
     /// Its share of contended capacity relative to other routes.
     pub weight: u32,
     /// Connections it gets before anyone gets more than theirs.
@@ -45,6 +48,7 @@ impl RouteView {
         let sums = &scheduler.sums;
         let by_weight = budget * route.weight() as f64 / sums.active_weight.max(route.weight()) as f64;
         Self {
+            class: route.limits.class,
             weight: route.limits.weight,
             guarantee: route.limits.guarantee,
             cap: route.limits.cap,
@@ -66,6 +70,106 @@ impl RouteView {
     #[must_use]
     pub const fn held(&self) -> u32 {
         self.connecting + self.idle + self.in_use
+    }
+}
+
+/// One class's standing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClassView {
+    /// The most connections of all its routes together.
+    pub cap: Option<u32>,
+    /// The classes that may use what is left of its cap.
+    pub lends_to: ClassSet,
+    /// Its routes.
+    pub routes: u32,
+    /// Its connections, in every state.
+    pub active: u32,
+    /// Those being made, or re-keyed for it.
+    pub connecting: u32,
+    /// Those with nothing to do.
+    pub idle: u32,
+    /// Those lent out, or out for a test.
+    pub in_use: u32,
+    /// Those whose permit is not back yet.
+    pub closing: u32,
+    /// How many more connections it could lend out now without asking any other class: its idle ones, and what cap and budget
+    /// leave it to open.
+    pub available: u32,
+    /// Its connections that count against other classes' caps.
+    pub borrowed: u32,
+    /// Other classes' connections that count against its cap.
+    pub lent: u32,
+    /// Waiters.
+    pub waiting: u32,
+    /// Waits that ended with a connection so far.
+    pub waits: u64,
+    /// How long these were together.
+    pub wait_time: Duration,
+    /// Requests so far that were refused, and waits that ended without a connection.
+    pub failed_waits: u64,
+    /// Requests so far that found the class full, nothing to be borrowed and no idle connection for them: they had to wait, or
+    /// were refused.
+    pub exhausted: u64,
+    /// Leases so far.
+    pub leases: u64,
+    /// How long the connections of this class have been lent out so far, present leases apart.
+    pub hold_time: Duration,
+    /// Connections that came from other classes as they were, in use or idle, so far.
+    pub transfers: u64,
+    /// Connects that succeeded so far.
+    pub connects: u64,
+    /// How long these took together.
+    pub connect_time: Duration,
+    /// Connects that failed so far.
+    pub connect_failures: u64,
+    /// Closes so far, by reason.
+    pub closes: CloseCounts,
+}
+
+impl ClassView {
+    /// All classes, by number.
+    pub(crate) fn all(scheduler: &Scheduler) -> Vec<Self> {
+        let mut views: Vec<Self> = (0..scheduler.classes.len()).map(|class| Self::of(scheduler, class)).collect();
+        for (_, route) in scheduler.routes.iter() {
+            let view = &mut views[route.class()];
+            view.routes += u32::from(route.life == Life::Live);
+            view.connecting += route.connecting;
+            view.idle += route.idle.len();
+            view.in_use += route.in_use;
+            view.waiting += route.waiting();
+        }
+        let free = scheduler.effective_budget().saturating_sub(scheduler.sums.permits);
+        for (class, view) in views.iter_mut().enumerate() {
+            let room = scheduler.caps.of(class).room().unwrap_or(u32::MAX);
+            view.available = view.idle + room.min(free);
+        }
+        views
+    }
+
+    /// What needs no look at the routes.
+    fn of(scheduler: &Scheduler, number: usize) -> Self {
+        let (class, account) = (&scheduler.classes[number], scheduler.caps.of(number));
+        let counters = &class.counters;
+        Self {
+            cap: account.limits().cap,
+            lends_to: account.limits().lends_to,
+            active: account.permits(),
+            closing: class.closing,
+            borrowed: account.borrowed(),
+            lent: account.lent(),
+            waits: counters.waits,
+            wait_time: counters.wait_time,
+            failed_waits: counters.failed_waits,
+            exhausted: counters.exhausted,
+            leases: counters.leases,
+            hold_time: counters.hold_time,
+            transfers: counters.transfers,
+            connects: counters.connects,
+            connect_time: counters.connect_time,
+            connect_failures: counters.connect_failures,
+            closes: counters.closes,
+            ..Self::default()
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use scheduler::{Attach, ConnId, Detach, Request, RouteId, Time};
+use scheduler::{Attach, ClassId, ConnId, Detach, NoTransfer, Request, RouteId, Time};
 
 use super::{Answer, Granted, Ledger, Outcome, Pace, Stage, Then, Waiter};
 use crate::connector::Connector;
@@ -110,10 +110,23 @@ impl<C: Connector> Ledger<C> {
     pub(super) fn lend(&mut self, conn: ConnId, site: CallSite, now: Time) -> Granted<C> {
         let entry = self.table.get_mut(conn).expect("what the scheduler grants holds a permit, so it is in the table");
         entry.uses += 1;
-        let (route, leak) = (entry.route, Leak::Unreported);
+        let leak = Leak::Unreported;
+        // A sibling may have given it.
+        let (route, class) =
+            self.scheduler.route_of(conn).expect("what the scheduler has just granted is a connection of a route");
+        entry.route = route;
         let connection = entry
             .take_idle(Phase::Lent { since: now, site, leak })
             .expect("the scheduler grants only what was idle, and idle connections are kept in the table");
-        Granted { conn, route, connection, since: now }
+        Granted { conn, route, class, connection, since: now }
+    }
+
+    /// Makes a connection in use one of a sibling route. Returns its class from now on.
+    pub(crate) fn transfer(&mut self, conn: ConnId, to: RouteId, now: Time) -> Result<ClassId, NoTransfer> {
+        self.scheduler.transfer(conn, to, now)?;
+        if let Some(entry) = self.table.get_mut(conn) {
+            entry.route = to;
+        }
+        self.scheduler.route_of(conn).map(|(_, class)| class).ok_or(NoTransfer::NotInUse)
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pool::{
-    CloseReason, ConnId, ConnectError, ConnectFailure, Connector, Observer, Overdue, Pool, Realm, RouteId, RouteLimits,
-    Settings, StateKey,
+    ClassId, CloseReason, ConnId, ConnectError, ConnectFailure, Connector, Observer, Overdue, Pool, Realm, RouteId,
+    RouteLimits, Settings, StateKey,
 };
 use tokio::time::{Instant, sleep};
 
@@ -260,10 +260,10 @@ impl Observer for Watch {
     fn on_close(&self, _: RouteId, _: ConnId, reason: CloseReason, age: Duration, uses: u64) {
         self.0.tell(Event::Closed { reason, age, uses, at: Instant::now() });
     }
-    fn on_lease(&self, _: RouteId, waited: Duration) {
+    fn on_lease(&self, _: RouteId, _: ClassId, waited: Duration) {
         self.0.tell(Event::Leased(waited));
     }
-    fn on_return(&self, _: RouteId, held: Duration) {
+    fn on_return(&self, _: RouteId, _: ClassId, held: Duration) {
         self.0.tell(Event::Returned(held));
     }
     fn on_leak(&self, leak: &Overdue) {
@@ -288,7 +288,7 @@ pub(crate) fn plain(budget: u32) -> Settings {
 
 /// What holds for a route by default.
 pub(crate) fn equal() -> RouteLimits {
-    RouteLimits { class: pool::ClassId(0), weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None }
+    RouteLimits { class: ClassId::DEFAULT, weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None }
 }
 
 /// A pool with one route.

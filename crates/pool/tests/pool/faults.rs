@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use pool::{
-    Checkout, CheckoutError, CloseReason, ConnectFailure, ConnectFault, Connector, Observer, Pool, RouteId, Settings,
+    Checkout, CheckoutError, ClassId, CloseReason, ConnectFailure, ConnectFault, Connector, Observer, Pool, RouteId,
+    Settings,
 };
 use tokio::time::{Instant, sleep};
 
@@ -164,10 +165,10 @@ impl Observer for Meddler {
     fn on_close(&self, _: RouteId, _: pool::ConnId, _: CloseReason, _: Duration, _: u64) {
         self.meddle();
     }
-    fn on_lease(&self, _: RouteId, _: Duration) {
+    fn on_lease(&self, _: RouteId, _: ClassId, _: Duration) {
         self.meddle();
     }
-    fn on_return(&self, _: RouteId, _: Duration) {
+    fn on_return(&self, _: RouteId, _: ClassId, _: Duration) {
         self.meddle();
     }
 }

@@ -188,8 +188,8 @@ async fn a_removed_route_takes_its_waiters_and_connections_with_it() {
 async fn limits_of_a_class_and_a_route_hold() {
     let server = Server::new();
     let (pool, route) = pool(&server, plain(10));
-    let class = pool::ClassId(1);
-    pool.set_class(class, pool::ClassLimits { cap: Some(2) });
+    let class = pool::ClassId::new(1).expect("there may be more than one");
+    pool.set_class(class, pool::ClassLimits::capped(2));
     let classed = pool.add_route("classed", RouteLimits { class, ..equal() });
     pool.set_route_limits(route, RouteLimits { cap: Some(1), ..equal() });
     assert_eq!(tokio::join!(pool.warm(route, 5), pool.warm(classed, 5)), (1, 2));

@@ -21,6 +21,7 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
     let sums = &scheduler.sums;
     let (mut permits, mut active, mut weight, mut gap, mut hungry, mut promised) = (0, 0, 0, 0, 0, 0);
     let mut class_permits = vec![(0, 0); scheduler.classes.len()];
+    let mut looking = 0;
     for (index, route) in scheduler.routes.iter() {
         let census = census(&scheduler.conns, index);
         let kept = Census {
@@ -35,10 +36,11 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
         weight += if route.is_active() { route.weight() } else { 0 };
         gap += u64::from(route.guarantee_gap());
         promised += route.promised;
-        class_permits[route.class as usize].0 += route.permits();
-        class_permits[route.class as usize].1 += route.closing;
+        class_permits[route.class()].0 += route.permits();
+        class_permits[route.class()].1 += route.closing;
 
-        let class = &scheduler.classes[route.class as usize].1;
+        let class = &scheduler.classes[route.class()];
+        looking += u32::from(class.looking.contains(index));
         let is_hungry = route.hungry_since.is_some();
         hungry += u32::from(is_hungry);
         assert_eq!(class.poorest.contains(index), is_hungry);
@@ -59,9 +61,10 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
     let rekeying = scheduler.conns.iter().filter(|(_, conn)| conn.state == ConnState::Rekeying).count();
     assert_eq!(scheduler.rekeys.under_way as usize, rekeying);
     assert_eq!((sums.guarantee_gap, sums.hungry, sums.promised), (gap, hungry, promised));
-    for ((_, class), counted) in scheduler.classes.iter().zip(class_permits) {
-        assert_eq!((class.permits, class.closing), counted);
+    for (number, (class, counted)) in scheduler.classes.iter().zip(class_permits).enumerate() {
+        assert_eq!((scheduler.caps.of(number).permits(), class.closing), counted);
     }
+    assert_eq!(sums.looking, looking);
     idle_is_watched(scheduler);
     if clock_was_heard {
         nothing_left_to_give(scheduler, now);

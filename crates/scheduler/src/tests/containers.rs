@@ -14,7 +14,7 @@ proptest! {
     /// Entries set, moved and removed in any order: the least is always in front, ties aside.
     #[test]
     fn a_heap_is_a_sorted_map(steps in prop::collection::vec((0_u32..40, prop::option::weighted(0.7, 0_u64..30)), 1..300)) {
-        let mut heap = Heap::new();
+        let mut heap = Heap::default();
         let mut model = BTreeMap::new();
         for (index, key) in steps {
             match key {

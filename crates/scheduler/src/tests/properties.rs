@@ -6,9 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::audit::audit;
-use super::{at, forever, limits, ms, plain};
+use super::{at, class, forever, limits, ms, plain};
 use crate::{
-    Attach, ClassId, ClassLimits, ConnId, ConnectFailure, Decision, Detach, Home, Moves, Realm, Recycling, Request,
+    Attach, ClassLimits, ClassSet, ConnId, ConnectFailure, Decision, Detach, Home, Moves, Realm, Recycling, Request,
     Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
 };
 
@@ -60,6 +60,15 @@ enum Event {
         moves: Moves,
     },
     AddRoute(RouteLimits, Option<Realm>),
+    AddSibling {
+        of: usize,
+        limits: RouteLimits,
+    },
+    /// A connection in use goes to a sibling.
+    Transfer {
+        conn: usize,
+        to: usize,
+    },
     SetRealm {
         route: usize,
         realm: Option<Realm>,
@@ -70,8 +79,9 @@ enum Event {
     },
     RemoveRoute(usize),
     SetClass {
-        class: u32,
+        class: usize,
         cap: Option<u32>,
+        lends_to: u8,
     },
     Recycle(Recycling),
     Reconnect,
@@ -81,9 +91,9 @@ enum Event {
 
 fn route_limits() -> impl Strategy<Value = RouteLimits> {
     let cap = prop::option::weighted(0.3, 0_u32..6);
-    (0_u32..3, 0_u32..5, 0_u32..3, cap, 0_u32..3, prop::option::weighted(0.1, 0_u32..4)).prop_map(
-        |(class, weight, guarantee, cap, min_idle, max_waiters)| RouteLimits {
-            class: ClassId(class),
+    (0_usize..4, 0_u32..5, 0_u32..3, cap, 0_u32..3, prop::option::weighted(0.1, 0_u32..4)).prop_map(
+        |(number, weight, guarantee, cap, min_idle, max_waiters)| RouteLimits {
+            class: class(number),
             weight,
             guarantee,
             cap,
@@ -143,10 +153,13 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0_u32..12, 0_u32..8, prop_oneof![Just(Reuse::MostRecent), Just(Reuse::LeastRecent)], moves())
             .prop_map(|(budget, connects, reuse, moves)| Event::Budget { budget, connects, reuse, moves }),
         1 => (route_limits(), realm()).prop_map(|(limits, realm)| Event::AddRoute(limits, realm)),
+        3 => (any(), route_limits()).prop_map(|(of, limits)| Event::AddSibling { of, limits }),
+        8 => (any(), any()).prop_map(|(conn, to)| Event::Transfer { conn, to }),
         1 => (any(), realm()).prop_map(|(route, realm)| Event::SetRealm { route, realm }),
         2 => (any(), route_limits()).prop_map(|(route, limits)| Event::SetRoute { route, limits }),
         1 => any().prop_map(Event::RemoveRoute),
-        1 => (0_u32..4, prop::option::of(0_u32..6)).prop_map(|(class, cap)| Event::SetClass { class, cap }),
+        3 => (0_usize..4, prop::option::weighted(0.8, 0_u32..6), 0_u8..16)
+            .prop_map(|(class, cap, lends_to)| Event::SetClass { class, cap, lends_to }),
         1 => recycling().prop_map(Event::Recycle),
         1 => Just(Event::Reconnect),
         1 => Just(Event::Pause),
@@ -269,6 +282,7 @@ impl World {
                 let Some(conn) = take(&mut self.closing, conn) else { return };
                 self.scheduler.handle_closed(conn, now);
             }
+            Event::Transfer { conn, to } => self.transfer(conn, to),
             Event::Died(conn) => {
                 let Some(conn) = take(&mut self.in_use, conn) else { return };
                 self.scheduler.handle_closed(conn, now);
@@ -286,6 +300,20 @@ impl World {
         }
     }
 
+    fn transfer(&mut self, conn: usize, to: usize) {
+        let Some(conn) = pick(&self.in_use, conn) else { return };
+        let Some((from, _)) = self.scheduler.route_of(conn) else { panic!("in use, and nobody's") };
+        let siblings: Vec<RouteId> = self.scheduler.siblings(from).collect();
+        let to = pick(&siblings, to).or_else(|| pick(&self.routes, to));
+        let Some(to) = to else { return };
+        let outcome = self.scheduler.transfer(conn, to, self.now);
+        let (is, class) = self.scheduler.route_of(conn).expect("still in use");
+        match outcome {
+            Ok(()) => assert_eq!((is, class), (to, self.scheduler.route(to).expect("live").class)),
+            Err(_) => assert_eq!(is, from, "it stays where it was"),
+        }
+    }
+
     fn command(&mut self, event: Event) {
         let now = self.now;
         match event {
@@ -299,9 +327,17 @@ impl World {
                 self.routes.push(route);
                 self.realms.insert(route, realm);
             }
+            Event::AddSibling { of, limits } => {
+                let Some(of) = pick(&self.routes, of) else { return };
+                let route = self.scheduler.add_sibling(of, limits, now).expect("it is live");
+                self.routes.push(route);
+                self.realms.insert(route, self.realms[&of]);
+            }
             Event::SetRealm { route, realm } => {
                 if let Some(route) = pick(&self.routes, route) {
-                    self.realms.insert(route, realm);
+                    for sibling in self.scheduler.siblings(route) {
+                        self.realms.insert(sibling, realm);
+                    }
                     self.scheduler.set_realm(route, realm, now);
                 }
             }
@@ -316,7 +352,10 @@ impl World {
                     assert_eq!(self.scheduler.route(route), None);
                 }
             }
-            Event::SetClass { class, cap } => self.scheduler.set_class(ClassId(class), ClassLimits { cap }, now),
+            Event::SetClass { class: number, cap, lends_to } => {
+                let lends_to: ClassSet = (0..4).filter(|other| lends_to & 1 << other != 0).map(class).collect();
+                self.scheduler.set_class(class(number), ClassLimits { cap, lends_to }, now);
+            }
             Event::Recycle(recycling) => self.scheduler.set_recycling(recycling, now),
             Event::Reconnect => self.scheduler.reconnect(now),
             Event::Pause => self.scheduler.pause(now),

@@ -1,10 +1,10 @@
 //! Connections that change hands alive, case by case.
 
 use super::audit::audit;
-use super::{at, closes, decisions, forever, keep, limits, ms, open_idle, open_one, plain, queued};
+use super::{at, class, closes, decisions, forever, keep, limits, ms, open_idle, open_one, plain, queued};
 use crate::{
-    Attach, ClassId, ClassLimits, CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Home, Limits,
-    Moves, Realm, Recycling, Request, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
+    Attach, ClassLimits, CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Home, Limits, Moves,
+    Realm, Recycling, Request, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
 };
 
 const REALM: Option<Realm> = Some(Realm(0));
@@ -322,8 +322,8 @@ fn a_connection_keeps_its_age_and_its_uses() {
 #[test]
 fn a_class_counts_what_enters_it_alive() {
     let mut scheduler = super::scheduler(4);
-    let narrow = ClassId(1);
-    scheduler.set_class(narrow, ClassLimits { cap: Some(1) }, at(0));
+    let narrow = class(1);
+    scheduler.set_class(narrow, ClassLimits::capped(1), at(0));
     let rich = scheduler.add_route(plain(), REALM, at(0));
     let poor = scheduler.add_route(RouteLimits { class: narrow, ..plain() }, REALM, at(0));
     let conns = open_idle(&mut scheduler, rich, 4, at(0));
