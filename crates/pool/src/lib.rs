@@ -57,6 +57,7 @@
 //!
 //! To see it beside deadpool and bb8: `cargo run --release -p evenkeel-pool --example compare`.
 
+mod adapters;
 mod checkout;
 mod connector;
 mod error;
@@ -65,6 +66,7 @@ mod keeper;
 mod lease;
 mod ledger;
 mod observer;
+mod options;
 mod pool;
 mod settings;
 mod shared;
@@ -72,11 +74,16 @@ mod snapshot;
 mod table;
 mod tasks;
 
+#[cfg(feature = "mysql-async")]
+pub use adapters::mysql;
+#[cfg(feature = "tokio-postgres")]
+pub use adapters::postgres;
 pub use checkout::{Checkout, Pending};
 pub use connector::{ConnectError, Connector};
 pub use error::{CheckoutError, ConnectFault, Timeout};
 pub use lease::Lease;
 pub use observer::{Observer, Overdue};
+pub use options::{OnReturn, Options, Session};
 pub use pool::{CloseReport, Pool};
 pub use scheduler::{
     BlockedBy, CLASSES_MAX, ClassId, ClassLimits, ClassSet, ClassView, CloseCounts, CloseReason, ConnId,
