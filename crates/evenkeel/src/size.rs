@@ -1,11 +1,20 @@
 //! `evenkeel size`: how large should the pools be? The figures are crate [`sizing`]'s; here they are asked for and printed.
+//!
+//! A load is stated (`--qps`) or seen at a running node (`--from`, module `node`); what a server is good for is read from
+//! a file (`--points`) or measured (`--measure`, module `sweep`).
 
 mod answer;
-mod plot;
+mod chart;
+mod fragment;
+mod node;
 mod points;
+mod pools;
+mod sweep;
+mod text;
 mod values;
 
 use std::{
+    fs,
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
@@ -13,12 +22,22 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
-use sizing::{Fit, Needs, ServerLimit, Target, Workload};
+use clap::{ArgGroup, Args, Subcommand};
+use sizing::{Fit, Knee, Needs, ServerLimit, Target, Tasks, Workload};
+
+use self::{
+    chart::Chart,
+    pools::{Application, Format},
+    sweep::Sweep,
+};
 
 /// What is known of the work and the servers.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    group(ArgGroup::new("work").args(["qps", "from"])),
+    group(ArgGroup::new("measured").args(["points", "measure"])),
+)]
 pub(crate) struct Size {
     #[command(subcommand)]
     what: Option<What>,
@@ -28,21 +47,33 @@ pub(crate) struct Size {
     /// How long one keeps its connection: 5ms, 0.2s. For transactions: the whole of it, the application's own time included.
     #[arg(long, value_name = "TIME", value_parser = values::response_time, requires = "qps", allow_hyphen_values = true)]
     response_time: Option<Duration>,
+    /// Watch this running node, http://host:9632, and size for what it has to do.
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+    /// How long to watch the node (30), or to measure each number of connections (6).
+    #[arg(long, value_name = "N", value_parser = values::seconds, allow_hyphen_values = true)]
+    seconds: Option<u32>,
     /// Servers that share the work evenly.
     #[arg(long, value_name = "N", value_parser = values::few, default_value = "1", requires = "qps", allow_hyphen_values = true)]
     servers: u32,
     /// Statements that one server works on at once (threads, or what its processors can do); more wait inside it.
-    #[arg(long, value_name = "N", value_parser = values::many, requires = "qps", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::many, requires = "work", allow_hyphen_values = true)]
     slots: Option<u32>,
     /// How long a client may wait for a connection; 0ms: it finds one free.
-    #[arg(long, value_name = "TIME", value_parser = values::wait, default_value = "0ms", requires = "qps", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = values::wait, default_value = "0ms", requires = "work", allow_hyphen_values = true)]
     target_wait: Duration,
     /// How many percent of the statements wait no longer than that.
-    #[arg(long, value_name = "PERCENT", value_parser = values::percentile, default_value = "99", requires = "qps", allow_hyphen_values = true)]
+    #[arg(long, value_name = "PERCENT", value_parser = values::percentile, default_value = "99", requires = "work", allow_hyphen_values = true)]
     percentile: f64,
     /// At least this many times the ideal number of connections, for bursts of the response time: 1.5 to 2 is usual.
-    #[arg(long, value_name = "FACTOR", value_parser = values::headroom, requires = "qps", allow_hyphen_values = true)]
+    #[arg(long, value_name = "FACTOR", value_parser = values::headroom, requires = "work", allow_hyphen_values = true)]
     headroom: Option<f64>,
+    /// Tasks of one instance that run at once and take several connections each at the same time.
+    #[arg(long, value_name = "N", value_parser = values::many, requires = "work", requires = "connections_each", allow_hyphen_values = true)]
+    tasks: Option<u32>,
+    /// How many connections one of them takes.
+    #[arg(long, value_name = "N", value_parser = values::few, requires = "tasks", allow_hyphen_values = true)]
+    connections_each: Option<u32>,
     /// The servers' own max_connections.
     #[arg(long, value_name = "N", value_parser = values::many, allow_hyphen_values = true)]
     limit: Option<u32>,
@@ -58,6 +89,30 @@ pub(crate) struct Size {
     /// What was measured on one server, a line each: connections,throughput or connections,throughput,latency (in ms).
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
+    /// Measure this server, postgres://user:password@host/database or mysql://…, with more and more connections.
+    #[arg(long, value_name = "URL", requires = "script")]
+    measure: Option<String>,
+    /// What each connection runs over and over: a file of statements, one transaction. \set name random(1, 1000) is understood.
+    #[arg(long, value_name = "FILE", requires = "measure")]
+    script: Option<PathBuf>,
+    /// The most connections to measure with.
+    #[arg(long, value_name = "N", value_parser = values::measured, default_value = "64", requires = "measure", allow_hyphen_values = true)]
+    up_to: u32,
+    /// What makes the load: builtin, or pgbench or sysbench, to which --script is given as it is.
+    #[arg(long, value_name = "TOOL", default_value = "builtin", requires = "measure")]
+    with: sweep::Tool,
+    /// Also print the application's own pool, towards Evenkeel, in the format of its library.
+    #[arg(long = "for", value_name = "LIBRARY", requires = "work")]
+    library: Option<Format>,
+    /// Processes of the application, each with a pool of its own.
+    #[arg(long, value_name = "N", value_parser = values::many, default_value = "1", requires = "library", allow_hyphen_values = true)]
+    apps: u32,
+    /// What the application speaks; by default MySQL for druid and PostgreSQL for the others.
+    #[arg(long, value_name = "PROTOCOL", requires = "library")]
+    protocol: Option<pools::Protocol>,
+    /// Also write the plot to this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,22 +123,45 @@ enum What {
 
 impl Size {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        let text = match (&self.what, self.work()?, &self.points) {
-            (Some(What::Examples), _, _) => answer::examples()?,
-            (None, None, None) => bail!(
-                "nothing to size: give --qps and --response-time, or --points FILE, or say `evenkeel size examples`"
-            ),
-            (None, None, Some(_)) => answer::measured(&self.fit()?, self.limit(), self.instances)?,
-            (None, Some(work), None) => answer::needed(&self.needs(work))?,
-            (None, Some(work), Some(_)) => {
-                let fit = self.fit()?;
-                let needs = Needs { knee: Some(fit.fit.knee()), ..self.needs(work) };
-                answer::curve(&fit) + "\n" + &answer::needed(&needs)?
-            }
+        let answer = match self.what {
+            Some(What::Examples) => Answer { text: answer::examples()?, ..Answer::default() },
+            None => self.answer()?,
         };
+        if let Some(path) = &self.svg {
+            if answer.charts.is_empty() {
+                bail!("--svg: there is nothing to draw");
+            }
+            fs::write(path, chart::document(&answer.charts))
+                .with_context(|| format!("--svg: cannot write {}", path.display()))?;
+        }
         // Not print!, which panics when a pager closes early.
-        io::stdout().write_all(text.as_bytes()).context("the answer cannot be written")?;
+        io::stdout().write_all(answer.text.as_bytes()).context("the answer cannot be written")?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn answer(&self) -> Result<Answer> {
+        // Told before anything is measured, which takes minutes.
+        let work = self.work()?;
+        let measured = self.measured()?;
+        let terms = self.terms(measured.as_ref().map(|measured| measured.fit.knee()));
+        let mut answer = match (work, &self.from, &measured) {
+            (Some(work), _, _) => answer::needed(&terms.needs(work))?,
+            (None, Some(url), _) => node::size(url, self.length(WATCH_SECONDS), &terms).context("--from")?,
+            (None, None, Some(measured)) => return answer::measured(measured, self.limit(), self.instances),
+            (None, None, None) => bail!(
+                "nothing to size: give --qps and --response-time, or --from URL, or --points FILE, or --measure URL and \
+                 --script FILE, or say `evenkeel size examples`"
+            ),
+        };
+        if let Some(measured) = &measured {
+            let curve = answer::curve(measured);
+            answer.text = curve.text + "\n" + &answer.text;
+            answer.charts.extend(curve.charts);
+        }
+        if let Some((format, work)) = self.library.zip(answer.work) {
+            answer.text += &pools::pasted(&self.application(format), &terms.needs(work))?;
+        }
+        Ok(answer)
     }
 
     fn work(&self) -> Result<Option<Workload>> {
@@ -91,15 +169,19 @@ impl Size {
         Ok(Some(Workload::new(rate, time).context("--qps and --response-time")?))
     }
 
-    fn needs(&self, work: Workload) -> Needs {
-        let target = Target::Percentile { percent: self.percentile, wait: self.target_wait };
-        Needs {
+    fn terms(&self, knee: Option<Knee>) -> Terms {
+        Terms {
+            target: Target::Percentile { percent: self.percentile, wait: self.target_wait },
             headroom: self.headroom,
+            tasks: self
+                .tasks
+                .zip(self.connections_each)
+                .map(|(tasks, connections_each)| Tasks { tasks, connections_each }),
             servers: self.servers,
             instances: self.instances,
             slots: self.slots,
             limit: self.limit(),
-            ..Needs::new(work, target)
+            knee,
         }
     }
 
@@ -108,16 +190,66 @@ impl Size {
         self.limit.map(|max_connections| ServerLimit { max_connections, reserve, others })
     }
 
-    fn fit(&self) -> Result<Measured> {
-        let path = self.points.as_deref().context("--points is missing")?;
-        let points = points::read(path).context("--points")?;
-        let fit = Fit::of(&points).with_context(|| format!("--points {}", path.display()))?;
-        Ok(Measured { points, fit })
+    fn length(&self, usual: u32) -> Duration {
+        Duration::from_secs(self.seconds.unwrap_or(usual).into())
     }
+
+    fn measured(&self) -> Result<Option<Measured>> {
+        if let Some(path) = &self.points {
+            let points = points::read(path).context("--points")?;
+            let fit = Fit::of(&points).with_context(|| format!("--points {}", path.display()))?;
+            return Ok(Some(Measured { points, fit, notes: Vec::new(), csv: None }));
+        }
+        let Some((url, script)) = self.measure.as_deref().zip(self.script.as_deref()) else { return Ok(None) };
+        let each = self.length(MEASURE_SECONDS);
+        let sweep = Sweep { url, script, up_to: self.up_to, each, tool: self.with };
+        sweep.run().context("--measure").map(Some)
+    }
+
+    fn application(&self, format: Format) -> Application {
+        Application { format, processes: self.apps, protocol: self.protocol }
+    }
+}
+
+/// What is asked for, whatever the load.
+struct Terms {
+    target: Target,
+    headroom: Option<f64>,
+    tasks: Option<Tasks>,
+    servers: u32,
+    instances: u32,
+    slots: Option<u32>,
+    limit: Option<ServerLimit>,
+    knee: Option<Knee>,
+}
+
+impl Terms {
+    fn needs(&self, work: Workload) -> Needs {
+        let Self { target, headroom, tasks, servers, instances, slots, limit, knee } = *self;
+        Needs { work, target, headroom, tasks, servers, instances, slots, limit, knee }
+    }
+}
+
+/// What is printed, and what else came of it.
+#[derive(Default)]
+struct Answer {
+    text: String,
+    /// What can be drawn, each with a name where there are several.
+    charts: Vec<(String, Chart)>,
+    /// The work that was sized for.
+    work: Option<Workload>,
 }
 
 /// Points and the curve through them.
 struct Measured {
     points: Vec<sizing::Point>,
     fit: Fit,
+    /// What is to be known of how they were measured.
+    notes: Vec<String>,
+    /// The points as a file for --points, if they are from no such file.
+    csv: Option<String>,
 }
+
+/// How long a node is watched, and one number of connections measured, unless told otherwise.
+const WATCH_SECONDS: u32 = 30;
+const MEASURE_SECONDS: u32 = 6;

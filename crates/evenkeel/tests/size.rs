@@ -148,7 +148,7 @@ fn wrong_input_names_the_argument_and_the_nearest_right_one() {
         ("--qps 5000 --responce-time 5ms", "--response-time"),
         ("--qps 5000", "--response-time <TIME>"),
         ("exampels", "examples"),
-        ("--instances 2", "nothing to size: give --qps and --response-time, or --points FILE"),
+        ("--instances 2", "nothing to size: give --qps and --response-time, or --from URL, or --points FILE"),
         ("--points /nonexistent/points.csv", "--points: cannot open /nonexistent/points.csv"),
     ] {
         has(&complaint(arguments), &[told]);

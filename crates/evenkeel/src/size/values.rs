@@ -34,6 +34,16 @@ pub(super) fn any(text: &str) -> Result<u32, String> {
     whole(text, 0, 1_000_000)
 }
 
+/// Seconds that something is watched or measured.
+pub(super) fn seconds(text: &str) -> Result<u32, String> {
+    whole(text.trim().trim_end_matches('s'), 1, 86_400)
+}
+
+/// The most connections to measure with: three numbers at least make a curve.
+pub(super) fn measured(text: &str) -> Result<u32, String> {
+    whole(text, 4, 10_000)
+}
+
 /// A percentile: 99, 99.9, p99.
 pub(super) fn percentile(text: &str) -> Result<f64, String> {
     let percent = number(text.trim_start_matches(['p', 'P']).trim_end_matches(['%', ' ']))?;

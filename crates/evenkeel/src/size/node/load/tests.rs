@@ -1,0 +1,97 @@
+//! Looks made by hand.
+
+use std::time::Instant;
+
+use meter::{Exposition, Histogram};
+
+use super::{
+    super::{exposition::Page, look::routes},
+    *,
+};
+
+const LABELS: [(&str, &str); 3] = [("server", "main"), ("database", "shop"), ("user", "app")];
+
+/// A look `seconds` after `start`, when so many leases of 10 ms have ended and so many are out.
+fn look(start: Instant, seconds: u64, leases: u64, in_use: u64, waiting: u64) -> Look {
+    let holds = Histogram::new();
+    (0..leases).for_each(|_| holds.record(Duration::from_millis(10)));
+    let mut page = Exposition::new();
+    page.gauge("evenkeel_route_in_use_connections", "X.").sample(&LABELS, in_use);
+    page.gauge("evenkeel_route_waiting_clients", "X.").sample(&LABELS, waiting);
+    if leases > 0 {
+        page.histogram("evenkeel_route_transaction_seconds", "X.").sample(&LABELS, &holds.snapshot());
+        page.histogram("evenkeel_route_wait_seconds", "X.").sample(&LABELS, &holds.snapshot());
+    }
+    Look { at: start + Duration::from_secs(seconds), routes: routes(&Page::parse(&page.finish())) }
+}
+
+fn watched(looks: &[Look], pool_mode: &str) -> Result<ServerLoad> {
+    let server = ServerEntry { server: "main".into(), budget: 20, effective_budget: 20, ..ServerEntry::default() };
+    let route = RouteEntry {
+        server: "main".into(),
+        database: "shop".into(),
+        user: "app".into(),
+        pool_mode: pool_mode.into(),
+        guarantee: 2,
+        ..RouteEntry::default()
+    };
+    Ok(loads(looks, vec![server], &[route])?.remove(0))
+}
+
+#[test]
+fn a_steady_load() {
+    let start = Instant::now();
+    let looks: Vec<Look> = (0..=10).map(|at| look(start, at, at * 100, 1, 0)).collect();
+    let server = watched(&looks, "transaction").unwrap();
+    assert!((server.all.rate - 100.0).abs() < 1e-9 && (server.all.peak - 100.0).abs() < 1e-9, "{server:?}");
+    assert!((server.all.busy() - 1.0).abs() < 1e-9, "{server:?}");
+    assert_eq!((server.all.kept, server.routes.len(), server.routes[0].guarantee), (0, 1, 2));
+    let work = server.all.work(2).unwrap().unwrap();
+    assert!((work.busy() - 2.0).abs() < 1e-9 && work.variation() < 0.1, "{work:?}");
+    assert!(!server.all.is_held_back());
+}
+
+#[test]
+fn a_burst_counts_and_chance_does_not() {
+    let start = Instant::now();
+    let counts = |counts: [u64; 5]| -> Vec<Look> {
+        (0..).zip(counts).map(|(at, leases)| look(start, at, leases, 0, 0)).collect()
+    };
+    let chance = watched(&counts([0, 110, 190, 310, 400]), "transaction").unwrap();
+    assert_eq!(chance.all.peak, 100.0);
+    let burst = watched(&counts([0, 50, 100, 350, 400]), "transaction").unwrap();
+    assert_eq!((burst.all.rate, burst.all.peak), (100.0, 250.0));
+}
+
+#[test]
+fn connections_that_nobody_gives_back_are_kept() {
+    let start = Instant::now();
+    let looks: Vec<Look> = (0..=10).map(|at| look(start, at, at * 100, 9, 0)).collect();
+    assert_eq!(watched(&looks, "transaction").unwrap().all.kept, 8, "1 of 9 is explained by leases that end");
+    let idle: Vec<Look> = (0..=10).map(|at| look(start, at, 0, 3, 0)).collect();
+    let server = watched(&idle, "transaction").unwrap();
+    assert_eq!((server.all.kept, server.all.work(1).unwrap()), (3, None));
+}
+
+#[test]
+fn a_session_keeps_its_connection() {
+    let start = Instant::now();
+    let looks: Vec<Look> = (0..=10).map(|at| look(start, at, at * 2, 7, at % 2)).collect();
+    let server = watched(&looks, "session").unwrap();
+    assert_eq!((server.all.kept, server.all.work(1).unwrap()), (8, None));
+}
+
+#[test]
+fn clients_that_wait_may_hold_work_back() {
+    let start = Instant::now();
+    let looks: Vec<Look> = (0..=10).map(|at| look(start, at, at * 100, 1, 5)).collect();
+    assert!(watched(&looks, "transaction").unwrap().all.is_held_back());
+}
+
+#[test]
+fn a_restart_is_told() {
+    let start = Instant::now();
+    let looks = [look(start, 0, 100, 0, 0), look(start, 1, 50, 0, 0)];
+    assert!(watched(&looks, "transaction").unwrap_err().to_string().contains("restarted"));
+    assert!(watched(&[], "transaction").is_err());
+}
