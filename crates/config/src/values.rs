@@ -6,36 +6,14 @@ use std::time::Duration;
 use auth::Secret;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// Units of time, longest first, and their length in nanoseconds.
-const TIME_UNITS: [(&str, u64); 7] = [
-    ("d", 86_400_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("m", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("ns", 1),
-];
-
 /// Units of size, largest first, and their length in bytes.
 const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-
-/// The longest duration taken: a year. Longer ones are slips, and this keeps every deadline within range of a clock.
-const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
 
 /// Why a text is no value of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ValueError {
-    #[error("a duration is written with its unit, as in \"5s\", \"250ms\" or \"1h30m\"")]
-    Duration,
-    #[error("`{0}` has no unit: write \"{0}s\" for seconds or \"{0}ms\" for milliseconds")]
-    DurationUnit(String),
-    #[error("`{0}` is no unit of time: use d, h, m, s, ms, us or ns")]
-    UnknownTimeUnit(String),
-    #[error("a duration of at most 366 days is expected")]
-    TooLong,
-    #[error("this duration cannot be 0 or off")]
-    NeverOff,
+    #[error(transparent)]
+    Duration(#[from] words::DurationError),
     #[error("a size is written with its unit, as in \"16KiB\" or \"64MiB\"")]
     Size,
     #[error("`{0}` is no unit of size: use B, KiB, MiB or GiB")]
@@ -52,45 +30,6 @@ pub(crate) enum ValueError {
     PrefixLen(String, u8),
     #[error("`{given}` is an address within a network: the network is `{network}`")]
     HostBits { given: String, network: String },
-}
-
-/// Reads `1h30m`: numbers with units, added up.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, ValueError> {
-    let mut total: u64 = 0;
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(ValueError::Duration);
-    }
-    while !rest.is_empty() {
-        let (number, after) = split_while(rest, |c| c.is_ascii_digit());
-        let (unit, after) = split_while(after, char::is_alphabetic);
-        match (number, unit) {
-            ("", _) => return Err(ValueError::Duration),
-            (_, "") if after.is_empty() => return Err(ValueError::DurationUnit(number.into())),
-            (_, "") => return Err(ValueError::Duration),
-            _ => {}
-        }
-        let length = TIME_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, length)| *length);
-        let length = length.ok_or_else(|| ValueError::UnknownTimeUnit(unit.into()))?;
-        let part = number.parse::<u64>().ok().and_then(|n| n.checked_mul(length));
-        total = part.and_then(|part| total.checked_add(part)).ok_or(ValueError::TooLong)?;
-        rest = after.trim_start();
-    }
-    let total = Duration::from_nanos(total);
-    if total > DURATION_MAX { Err(ValueError::TooLong) } else { Ok(total) }
-}
-
-/// Writes a duration so that [`parse_duration`] reads it back.
-pub(crate) fn format_duration(duration: Duration) -> String {
-    let mut rest = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let mut text = String::new();
-    for (unit, length) in TIME_UNITS {
-        if rest >= length {
-            text += &format!("{}{unit}", rest / length);
-            rest %= length;
-        }
-    }
-    if text.is_empty() { "0s".into() } else { text }
 }
 
 fn parse_size(text: &str) -> Result<u64, ValueError> {
@@ -128,14 +67,6 @@ impl Period {
     pub const fn get(self) -> Duration {
         self.0
     }
-
-    fn parse(text: &str) -> Result<Self, ValueError> {
-        match parse_duration(text) {
-            _ if is_off(text) => Err(ValueError::NeverOff),
-            Ok(Duration::ZERO) => Err(ValueError::NeverOff),
-            parsed => parsed.map(Self),
-        }
-    }
 }
 
 /// A duration, or `"off"` (also `"0"`): no limit.
@@ -154,14 +85,6 @@ impl Timeout {
     #[must_use]
     pub const fn get(self) -> Option<Duration> {
         self.0
-    }
-
-    fn parse(text: &str) -> Result<Self, ValueError> {
-        if is_off(text) {
-            return Ok(Self::OFF);
-        }
-        let limit = parse_duration(text)?;
-        Ok(Self((limit > Duration::ZERO).then_some(limit)))
     }
 }
 
@@ -185,10 +108,6 @@ impl TestAfter {
     pub const fn get(self) -> Option<Duration> {
         self.0
     }
-}
-
-fn is_off(text: &str) -> bool {
-    matches!(text.trim(), "off" | "0")
 }
 
 /// A number of bytes. Written `"16KiB"`, `"64MiB"`.
@@ -235,35 +154,32 @@ pub(crate) trait Written: Sized {
 }
 
 impl Written for Period {
-    const EXPECTED: &'static str = "a duration with its unit, as in \"5s\"";
+    const EXPECTED: &'static str = words::PERIOD_EXPECTED;
     fn read(text: &str) -> Result<Self, ValueError> {
-        Self::parse(text)
+        Ok(Self(words::period(text)?))
     }
     fn write(&self) -> String {
-        format_duration(self.0)
+        words::write_duration(self.0)
     }
 }
 
 impl Written for Timeout {
-    const EXPECTED: &'static str = "a duration with its unit, as in \"5s\", or \"off\"";
+    const EXPECTED: &'static str = words::TIMEOUT_EXPECTED;
     fn read(text: &str) -> Result<Self, ValueError> {
-        Self::parse(text)
+        Ok(Self(words::timeout(text)?))
     }
     fn write(&self) -> String {
-        self.0.map_or_else(|| "off".into(), format_duration)
+        words::write_timeout(self.0)
     }
 }
 
 impl Written for TestAfter {
-    const EXPECTED: &'static str = "a duration with its unit, as in \"30s\", or \"always\" or \"off\"";
+    const EXPECTED: &'static str = words::TEST_AFTER_EXPECTED;
     fn read(text: &str) -> Result<Self, ValueError> {
-        match text.trim() {
-            "always" => Ok(Self(Some(Duration::ZERO))),
-            text => Timeout::parse(text).map(|timeout| Self(timeout.0)),
-        }
+        Ok(Self(words::test_after(text)?))
     }
     fn write(&self) -> String {
-        if self.0 == Some(Duration::ZERO) { "always".into() } else { Timeout(self.0).write() }
+        words::write_test_after(self.0)
     }
 }
 
@@ -354,53 +270,6 @@ impl<'de> Deserialize<'de> for SecretText {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_read_and_written_back() {
-        for (text, nanos, canonical) in [
-            ("5s", 5_000_000_000, "5s"),
-            ("250ms", 250_000_000, "250ms"),
-            ("1h30m", 5_400_000_000_000, "1h30m"),
-            (" 90m ", 5_400_000_000_000, "1h30m"),
-            ("1d 1ns", 86_400_000_000_001, "1d1ns"),
-            ("0s", 0, "0s"),
-        ] {
-            let parsed = parse_duration(text).unwrap();
-            assert_eq!(parsed, Duration::from_nanos(nanos), "{text}");
-            assert_eq!(format_duration(parsed), canonical);
-        }
-    }
-
-    #[test]
-    fn what_is_no_duration_says_why() {
-        for (text, message) in [
-            ("", "a duration is written with its unit, as in \"5s\", \"250ms\" or \"1h30m\""),
-            ("s", "a duration is written with its unit, as in \"5s\", \"250ms\" or \"1h30m\""),
-            ("5", "`5` has no unit: write \"5s\" for seconds or \"5ms\" for milliseconds"),
-            ("1h30", "`30` has no unit: write \"30s\" for seconds or \"30ms\" for milliseconds"),
-            ("-5s", "a duration is written with its unit, as in \"5s\", \"250ms\" or \"1h30m\""),
-            ("1.5s", "a duration is written with its unit, as in \"5s\", \"250ms\" or \"1h30m\""),
-            ("5sec", "`sec` is no unit of time: use d, h, m, s, ms, us or ns"),
-            ("99999999999999999999s", "a duration of at most 366 days is expected"),
-            ("400d", "a duration of at most 366 days is expected"),
-            ("18446744073709551615ns1s", "a duration of at most 366 days is expected"),
-        ] {
-            assert_eq!(parse_duration(text).unwrap_err().to_string(), message, "{text}");
-        }
-    }
-
-    #[test]
-    fn off_is_a_timeout_but_no_period() {
-        for text in ["off", "0", "0s", "0ms"] {
-            assert_eq!(Timeout::parse(text), Ok(Timeout::OFF), "{text}");
-            assert_eq!(Period::parse(text), Err(ValueError::NeverOff), "{text}");
-        }
-        assert_eq!(TestAfter::read("always"), Ok(TestAfter(Some(Duration::ZERO))));
-        assert_eq!(TestAfter::read("off"), Ok(TestAfter(None)));
-        assert_eq!(TestAfter(Some(Duration::ZERO)).write(), "always");
-        assert_eq!(Timeout::parse("2s"), Ok(Timeout::secs(2)));
-        assert_eq!(Period::parse("2s"), Ok(Period::secs(2)));
-    }
 
     #[test]
     fn sizes_are_read_and_written_back() {

@@ -144,6 +144,20 @@ fn every_key_of_a_class_is_heard() {
 }
 
 #[test]
+fn what_can_hardly_be_meant_is_told() {
+    let config =
+        read("[[classes]]\nname = \"reports\"\n[[classes]]\nname = \"oltp\"\ncap = 30", "classes = [\"oltp\"]");
+    assert_eq!(
+        config.doubts(),
+        [
+            "server `a`: class `oltp` has a cap of 30, which its budget of 20 never lets it reach",
+            "class `reports` is declared, and no server has it in its `classes`"
+        ]
+    );
+    assert!(read("", "").doubts().is_empty());
+}
+
+#[test]
 fn limits_modes_and_rules_are_heard() {
     let config = read(
         "[transaction_limit]\nmode = \"dry_run\"\nper_user = 0.25\nby = [\"user\", \"address\"]\n\

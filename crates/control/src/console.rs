@@ -13,7 +13,12 @@ use session::{
 };
 
 use self::command::{Command, CommandError, SETTINGS};
-use crate::{Shutdown, State, Steering, tables::TOPICS, view::View};
+use crate::{
+    Shutdown, State, Steering,
+    sum::watch,
+    tables::{TOPICS, Topic, sum},
+    view::View,
+};
 
 /// A command that is no table.
 #[derive(Debug)]
@@ -115,7 +120,10 @@ impl Control {
     }
 
     async fn show(&self, topic: usize) -> Answer {
-        let build = TOPICS[topic].build;
+        let Topic { name, build, .. } = TOPICS[topic];
+        if name == sum::NAME {
+            watch::ask_all(&self.view).await;
+        }
         match self.view.look(move |view| build(view).into_rows()).await {
             Ok(rows) => Answer::Table(rows),
             Err(error) => {

@@ -91,7 +91,8 @@ impl Facts {
         let mut facts = Self { servers: Vec::new(), routes: Vec::new(), connections: Vec::new() };
         let mut lanes: HashMap<Arc<str>, HashMap<RouteId, Arc<Lane>>> = HashMap::new();
         for lane in engine.lanes() {
-            lanes.entry(lane.server.clone()).or_default().insert(lane.id(), lane);
+            let of_server = lanes.entry(lane.server.clone()).or_default();
+            of_server.extend(lane.ids().into_iter().map(|id| (id, lane.clone())));
         }
         let mut servers = engine.servers();
         servers.sort_by(|a, b| a.server.name.cmp(&b.server.name));
@@ -103,7 +104,7 @@ impl Facts {
         facts
     }
 
-    fn add(&mut self, server: session::ServerPool, mut lanes: HashMap<RouteId, Arc<Lane>>) {
+    fn add(&mut self, server: session::ServerPool, lanes: HashMap<RouteId, Arc<Lane>>) {
         let snapshot = server.pool.snapshot();
         let now = SystemTime::now();
         let (totals, at) = (snapshot.totals, snapshot.at);
@@ -116,23 +117,47 @@ impl Facts {
             let lane = lanes.get(&view.route).cloned();
             self.connections.push(ConnectionFacts { server: server.clone(), lane, view, now });
         }
+        let mut places: HashMap<RouteId, usize> = HashMap::new();
         for (id, view) in snapshot.routes {
             // A route without a lane was made or retired just now.
-            let Some(lane) = lanes.remove(&id) else { continue };
-            self.routes.push(RouteFacts {
-                lane,
-                protocol: server.protocol,
-                testing: testing.get(&id).copied().unwrap_or_default(),
-                effective_budget: totals.effective_budget,
-                oldest_wait: view.oldest_waiter.map_or(Duration::ZERO, |since| at.since(since)),
-                view,
-            });
+            let Some(lane) = lanes.get(&id) else { continue };
+            let testing = testing.get(&id).copied().unwrap_or_default();
+            let oldest_wait = view.oldest_waiter.map_or(Duration::ZERO, |since| at.since(since));
+            // What a user has on a database in all classes is shown as one.
+            if let Some(route) = places.get(&lane.id()).and_then(|place| self.routes.get_mut(*place)) {
+                route.add(&view, testing, oldest_wait);
+                continue;
+            }
+            places.insert(lane.id(), self.routes.len());
+            let (lane, protocol) = (lane.clone(), server.protocol);
+            let effective_budget = totals.effective_budget;
+            self.routes.push(RouteFacts { lane, protocol, testing, effective_budget, oldest_wait, view });
         }
         self.servers.push(ServerFacts { server, totals, faults: snapshot.faults, meters });
     }
 }
 
 impl RouteFacts {
+    /// Adds what the same lane has in another class.
+    fn add(&mut self, other: &RouteView, testing: u32, oldest_wait: Duration) {
+        let view = &mut self.view;
+        view.guarantee += other.guarantee;
+        view.cap = view.cap.zip(other.cap).map(|(one, other)| one.saturating_add(other));
+        view.connecting += other.connecting;
+        view.idle += other.idle;
+        view.in_use += other.in_use;
+        view.closing += other.closing;
+        view.waiting += other.waiting;
+        view.quota += other.quota;
+        view.share += other.share;
+        view.served += other.served;
+        view.service += other.service;
+        view.rekeys += other.rekeys;
+        view.oldest_waiter = view.oldest_waiter.into_iter().chain(other.oldest_waiter).min();
+        self.testing += testing;
+        self.oldest_wait = self.oldest_wait.max(oldest_wait);
+    }
+
     /// Server, database, user and flavour: what routes are told apart and ordered by.
     pub(crate) fn names(&self) -> [&str; 4] {
         [&self.lane.server, &self.lane.database, &self.lane.user, self.lane.flavour.name().unwrap_or_default()]

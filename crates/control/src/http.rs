@@ -24,6 +24,7 @@ use crate::{
         connections::{CLIENTS, SERVERS},
         routes::ROUTES,
         servers::BUDGETS,
+        sum,
     },
     view::View,
 };
@@ -37,6 +38,10 @@ pub(crate) const PAGES: &[(&str, &str)] = &[
     (
         "/api/servers",
         "the servers, as SHOW BUDGETS has them, with their connections, as SHOW SERVERS has them, in JSON",
+    ),
+    (
+        "/api/sum",
+        "the most connections to each server, as SHOW SUM has it, as of the last time the servers were asked, in JSON",
     ),
     ("/api/clients", "the client connections, as SHOW CLIENTS has them, in JSON"),
 ];
@@ -54,6 +59,7 @@ impl Control {
             .route("/readyz", get(readiness))
             .route("/api/routes", get(|view| tables(view, routes)))
             .route("/api/servers", get(|view| tables(view, servers)))
+            .route("/api/sum", get(|view| tables(view, sums)))
             .route("/api/clients", get(|view| tables(view, clients)))
             .fallback(|| async { (StatusCode::NOT_FOUND, contents()) })
             .with_state(self.view.clone());
@@ -86,6 +92,10 @@ async fn tables(Shared(view): Shared<Arc<View>>, build: fn(&View) -> Objects) ->
 
 fn routes(view: &View) -> Objects {
     Table::of(ROUTES, &Facts::of(&view.engine).routes).into_objects()
+}
+
+fn sums(view: &View) -> Objects {
+    Table::of(sum::SUM, &sum::lines(view)).into_objects()
 }
 
 fn clients(view: &View) -> Objects {

@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc};
 
 use route::{Class, ClassIndex, Protocol, RESERVED_CLASS, Server};
 use session::Census;
-use sizing::{Amount, Derived, Room, ServerLimit, Sum, Term};
+use sizing::{Amount, Derived, Room, ServerLimit, Sum, Term, count};
+
+pub(crate) mod watch;
 
 /// The most connections to one server.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +49,20 @@ impl Most {
     #[must_use]
     pub fn caps(&self) -> Derived<u64> {
         self.classes.fixed()
+    }
+
+    /// All of it in a line: `at most 400 connections: caps 20 × 2 + 16 + … = 326, reserved without a cap, budget 400`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let caps = self.caps();
+        let formula = caps.derivation.steps().first().map_or("0", |step| &*step.filled);
+        let caps = match formula {
+            "" => String::new(),
+            one if !one.contains([' ', '+']) => format!("caps {one}, "),
+            several => format!("caps {several} = {}, ", count(caps.value)),
+        };
+        let open: String = self.classes.open().map(|term| format!("{} without a cap, ", term.name)).collect();
+        format!("at most {} connections: {caps}{open}budget {}", count(self.connections()), count(self.budget.into()))
     }
 
     /// The most connections at once, those on demand aside.
@@ -179,6 +195,7 @@ mod tests {
     fn one_class_may_use_the_budget() {
         let most = Most::of(&server(vec![], 40));
         assert_eq!((most.connections(), most.caps().value), (40, 40));
+        assert_eq!(most.sentence(), "at most 40 connections: caps 40, budget 40");
         assert!(most.on_demand.is_none());
         let mysql = Server { protocol: Protocol::Mysql, ..server(vec![], 40) };
         assert!(Most::of(&mysql).on_demand.is_some());
@@ -195,6 +212,10 @@ mod tests {
         assert_eq!(formula(&preset(None, 400)), sizing::VtTablet::default().sum().fixed().derivation.steps()[0].filled);
         let most = |cap, budget| Most::of(&preset(cap, budget));
         assert_eq!(most(None, 400).caps().value, 326);
+        assert_eq!(
+            most(None, 400).sentence(),
+            "at most 400 connections: caps 20 × 2 + 16 + 200 + 20 + 40 + 3 + 7 = 326, reserved without a cap, budget 400"
+        );
         // What is reserved comes on top, as far as the budget goes.
         assert_eq!(most(None, 400).connections(), 400);
         assert_eq!(most(Some(10), 400).connections(), 336);

@@ -5,6 +5,7 @@ pub(crate) mod entries;
 pub(crate) mod routes;
 pub(crate) mod servers;
 pub(crate) mod stats;
+pub(crate) mod sum;
 pub(crate) mod values;
 
 use crate::{
@@ -45,6 +46,13 @@ pub(crate) const TOPICS: &[Topic] = &[
         about: "One row per server: its budget and what it is used for.",
         headings: || headings(servers::BUDGETS),
         build: |view| Table::of(servers::BUDGETS, &Facts::of(&view.engine).servers),
+    },
+    Topic {
+        name: sum::NAME,
+        about: "The most connections that can be opened to each server, term by term, beside what the server lets in, which \
+                is asked anew.",
+        headings: || headings(sum::SUM),
+        build: |view| Table::of(sum::SUM, &sum::lines(view)),
     },
     Topic {
         name: "CLIENTS",

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use crate::{
     State, Steering,
     periods::{PERIOD, Periods},
+    sum::watch,
     tables::stats,
 };
 
@@ -40,6 +41,7 @@ impl View {
             periods: Mutex::default(),
             looks: Arc::new(Semaphore::new(LOOKS_MAX)),
         });
+        tokio::spawn(watch::watch(Arc::downgrade(&view)));
         let weak = Arc::downgrade(&view);
         tokio::spawn(async move {
             let mut tick = tokio::time::interval(PERIOD);

@@ -3,8 +3,9 @@
 use std::{collections::HashSet, error::Error, iter, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use config::Config;
-use route::{DatabaseIndex, Table};
+use config::{Config, keys::Fit};
+use control::sum::Most;
+use route::{DatabaseIndex, ServerIndex, Table};
 use session::{Engine, Stream};
 use tokio::time::timeout;
 
@@ -22,14 +23,21 @@ pub(crate) fn run(source: &Source, offline: bool) -> Result<ExitCode> {
     if offline {
         return Ok(ExitCode::SUCCESS);
     }
-    let (unreachable, logins) = runtime::build(1)?.block_on(async {
+    let (unreachable, logins, refused) = runtime::build(1)?.block_on(async {
         let unreachable = try_servers(config.table()).await;
-        let logins = try_logins(&config, &unreachable).await;
-        (unreachable.len(), logins)
+        let engine = Engine::new(plan(&config, 1), config.keys().runtime.relay_buffer.get());
+        let logins = try_logins(&engine, config.table(), &unreachable).await;
+        let mut closed = unreachable.clone();
+        closed.extend(&logins.closed);
+        let refused = try_room(&engine, &config, &closed).await;
+        (unreachable.len(), logins, refused)
     });
     println!();
-    let Logins { failed, untried } = logins;
-    if unreachable + failed == 0 {
+    let Logins { failed, untried, .. } = logins;
+    if refused > 0 {
+        println!("{refused} servers have no room for all connections, and pool.fit is \"refuse\".");
+    }
+    if unreachable + failed + refused == 0 {
         match untried {
             0 => println!("Everything is as it should be."),
             _ => {
@@ -38,7 +46,9 @@ pub(crate) fn run(source: &Source, offline: bool) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{unreachable} servers cannot be reached, {failed} logins failed.");
+    if unreachable + failed > 0 {
+        println!("{unreachable} servers cannot be reached, {failed} logins failed.");
+    }
     Ok(ExitCode::FAILURE)
 }
 
@@ -49,10 +59,12 @@ fn summarise(config: &Config) {
             "server {}: {} at {}, cluster {}, budget {} connections",
             server.name, server.protocol, server.address, server.cluster, server.budget
         );
+        println!("  {}", Most::of(server).sentence());
     }
     let names = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     println!("databases: {}", names(table.databases().iter().map(|database| &*database.name).collect()));
     println!("users: {}", names(table.users().iter().map(|user| &*user.name).collect()));
+    config.doubts().iter().for_each(|doubt| println!("warning: {doubt}"));
 }
 
 /// Connects to every server, without logging in. Returns the names of those that cannot be reached.
@@ -72,10 +84,14 @@ async fn try_servers(table: &Table) -> HashSet<&str> {
 
 /// How many logins to servers did not succeed.
 #[derive(Default)]
-struct Logins {
+struct Logins<'t> {
     failed: usize,
     /// Those that only a client's own login makes possible.
     untried: usize,
+    /// The servers that let somebody in.
+    opened: HashSet<&'t str>,
+    /// Those that let nobody in.
+    closed: HashSet<&'t str>,
 }
 
 /// What came of a login to a server.
@@ -90,19 +106,21 @@ enum Outcome {
 }
 
 /// Logs every user in to every database that is named, as the pool would, where its server can be reached.
-async fn try_logins(config: &Config, unreachable: &HashSet<&str>) -> Logins {
-    let engine = Engine::new(plan(config, 1), config.keys().runtime.relay_buffer.get());
-    let table = config.table();
+async fn try_logins<'t>(engine: &Engine, table: &'t Table, unreachable: &HashSet<&str>) -> Logins<'t> {
     let mut logins = Logins::default();
     for (at, database) in table.databases().iter().enumerate().filter(|(_, database)| &*database.name != "*") {
         let server = table.server(table.server_of(DatabaseIndex(at)));
         if unreachable.contains(&*server.name) {
             continue;
         }
+        logins.closed.insert(&*server.name);
         for user in table.users() {
             print!("{} on {}: ", user.name, database.name);
-            match try_login(&engine, &user.name, &database.name).await {
-                Outcome::Ok(version) => println!("ok, {} {version}", server.protocol),
+            match try_login(engine, &user.name, &database.name).await {
+                Outcome::Ok(version) => {
+                    logins.opened.insert(&*server.name);
+                    println!("ok, {} {version}", server.protocol);
+                }
                 Outcome::Failed(why) => {
                     logins.failed += 1;
                     println!("failed: {why}");
@@ -116,7 +134,33 @@ async fn try_logins(config: &Config, unreachable: &HashSet<&str>) -> Logins {
             }
         }
     }
+    logins.closed.retain(|server| !logins.opened.contains(server));
     logins
+}
+
+/// Compares what the configuration can open with what each server lets in, but those that let nobody in. Returns how many
+/// are refused by `pool.fit`.
+async fn try_room(engine: &Engine, config: &Config, closed: &HashSet<&str>) -> usize {
+    let mut refused = 0;
+    let servers = config.table().servers().iter().zip(0..);
+    for (server, at) in servers.filter(|(server, _)| !closed.contains(&*server.name)) {
+        let fit = config.pool(ServerIndex(at)).fit;
+        if fit == Fit::Off {
+            continue;
+        }
+        match engine.take_census(&server.name, LOGIN_TIMEOUT).await {
+            Ok(census) => {
+                let comparison = Most::of(server).compare(&census);
+                let warning = if comparison.fits() { "" } else { "warning: " };
+                println!("{warning}{comparison}");
+                refused += usize::from(fit == Fit::Refuse && !comparison.fits());
+            }
+            Err(error) => {
+                println!("note: server {} was not asked how many connections it lets in: {error}", server.name)
+            }
+        }
+    }
+    refused
 }
 
 async fn try_login(engine: &Engine, user: &str, database: &str) -> Outcome {

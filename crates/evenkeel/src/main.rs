@@ -7,6 +7,7 @@
 mod check;
 mod cli;
 mod descriptors;
+mod fit;
 mod log;
 mod plan;
 mod runtime;

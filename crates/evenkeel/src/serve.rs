@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     cli::Source,
-    descriptors,
+    descriptors, fit,
     log::{self, LogHandle},
     plan::plan,
     runtime,
@@ -49,9 +49,11 @@ async fn serve(source: Source, config: Config, log: LogHandle, workers: usize) -
         Some(address) => Some((TcpListener::from_std(tcp(address).await?.into())?, address.to_string())),
         None => None,
     };
+    config.doubts().iter().for_each(|doubt| tracing::warn!("{doubt}"));
     let clients_max = clients_max(&config);
     let buffer_len = config.keys().runtime.relay_buffer.get();
     let engine = Engine::new(plan(&config, clients_max), buffer_len);
+    fit::refuse_at_start(&config, &engine).await?;
     let helm = Arc::new(Helm {
         source,
         log,
@@ -144,6 +146,8 @@ impl Steering for Helm {
     fn reload(&self) -> Result<Vec<String>, String> {
         let new = self.source.load().map_err(|error| format!("{error:#}"))?;
         let old = self.config.load_full();
+        fit::refuse_at_reload(&new, &self.engine)?;
+        new.doubts().iter().for_each(|doubt| tracing::warn!("{doubt}"));
         let changes = config::diff(&old, &new);
         self.engine.apply(plan(&new, clients_max(&new)));
         self.log.set(&new.keys().log);

@@ -64,6 +64,9 @@ pub(crate) const CLIENTS: &[Column<ClientFacts>] = &[
         c.server_process.into()
     }),
     Column::int8("age_s", "Since when it is connected, in seconds.", |c| c.age.as_secs().into()),
+    Column::text("class", "The class that its server connection counts in; empty: none held, or one class.", |c| {
+        c.entry.class().as_deref().into()
+    }),
     Column::text("pin", "Why it keeps its server connection beyond its transaction; empty: it does not.", |c| {
         c.entry.pin().map(|pin| pin.to_string()).into()
     }),
