@@ -57,6 +57,9 @@ impl Scheduler {
     /// To be called after every change of what it holds, is promised, waits for or may have.
     pub(crate) fn settle(&mut self, index: u32, now: Time) {
         let route = &mut self.routes[index];
+        if route.held() >= route.wanted_once {
+            route.wanted_once = 0;
+        }
         let before = route.counted;
         route.counted = Counted {
             active_weight: if route.is_active() { route.weight() } else { 0 },

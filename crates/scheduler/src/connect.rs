@@ -156,6 +156,7 @@ impl Scheduler {
     /// only after a while.
     pub(crate) fn turn_away(&mut self, route: u32, began: Time, now: Time) {
         self.routes[route].refused.failed(began, now, &mut self.rng);
+        self.routes[route].wanted_once = 0;
         self.refusals.set(route, self.routes[route].refused.until());
         self.expire_all(route, ExpireReason::LoginRefused, now);
     }

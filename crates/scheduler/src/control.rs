@@ -13,6 +13,9 @@ use crate::types::{CloseReason, ExpireReason, Limits, Realm, Recycling, RouteId,
 impl Scheduler {
     /// Changes what holds for the server. A smaller budget closes idle connections now, the rest as they come back.
     pub fn set_limits(&mut self, limits: Limits, now: Time) {
+        if limits.probe_after != self.limits.probe_after {
+            self.ceiling.set_probe_after(limits.probe_after, now);
+        }
         self.limits = limits;
         self.disturbed_at = now;
         self.shrink(|scheduler, _| scheduler.sums.permits - scheduler.sums.closing > scheduler.limits.budget, now);
@@ -64,6 +67,15 @@ impl Scheduler {
             },
             now,
         );
+        self.fill(now);
+    }
+
+    /// Opens connections of a route ahead of demand, once, until it has so many or its login is refused. They take only
+    /// slots that nobody else wants, so it may take a while.
+    pub fn open_ahead(&mut self, route: RouteId, connections: u32, now: Time) {
+        let Some(index) = self.live(route) else { return self.faults.stale_reports += 1 };
+        self.routes[index].wanted_once = connections;
+        self.settle(index, now);
         self.fill(now);
     }
 

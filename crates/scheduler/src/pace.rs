@@ -115,6 +115,14 @@ impl Ceiling {
         }
     }
 
+    /// `Limits::probe_after` is another one from now on.
+    pub(crate) fn set_probe_after(&mut self, probe_after: Duration, now: Time) {
+        if let Self::Lowered { delay, probe_at, .. } = self {
+            *delay = probe_after;
+            *probe_at = now.after(probe_after);
+        }
+    }
+
     pub(crate) fn effective(self, budget: u32) -> u32 {
         match self {
             Self::Budget => budget,

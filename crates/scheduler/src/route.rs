@@ -33,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) hungry_since: Option<Time>,
     pub(crate) served: u64,
     pub(crate) service: Duration,
+    /// Connections that it shall have once, ahead of demand; 0 when it has had them.
+    pub(crate) wanted_once: u32,
     /// Connections that came to it by a re-key.
     pub(crate) rekeys: u64,
     /// The arrival number of the waiter granted last.
@@ -78,6 +80,7 @@ impl Route {
             hungry_since: None,
             served: 0,
             service: Duration::ZERO,
+            wanted_once: 0,
             rekeys: 0,
             last_arrival: 0,
             counted: Counted::default(),
@@ -127,8 +130,7 @@ impl Route {
         let coming = self.connecting + self.promised;
         self.life == Life::Live
             && self.waiting() > coming
-            && self.limits.cap.is_none_or(|cap| self.permits() + self.promised < cap)
-            && self.refused.until() <= now
+            && self.may_have_more(now)
             && (coming == 0 || !self.drains_within(connect_time))
     }
 
@@ -160,12 +162,16 @@ impl Route {
         }
     }
 
-    /// Whether it should have more connections for `min_idle`.
+    /// Whether it should have more connections ahead of demand.
     pub(crate) fn lacks_idle(&self, now: Time) -> bool {
         self.life == Life::Live
-            && self.expected() < self.limits.min_idle
-            && self.limits.cap.is_none_or(|cap| self.permits() + self.promised < cap)
-            && self.refused.until() <= now
+            && self.expected() < self.limits.min_idle.max(self.wanted_once)
+            && self.may_have_more(now)
+    }
+
+    /// Whether its own cap, and what the server last said to its logins, allow one more connection.
+    pub(crate) fn may_have_more(&self, now: Time) -> bool {
+        self.limits.cap.is_none_or(|cap| self.permits() + self.promised < cap) && self.refused.until() <= now
     }
 
     /// Charges a lease that has ended.

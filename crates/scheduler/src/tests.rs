@@ -435,6 +435,20 @@ fn too_many_connections_lowers_the_budget_until_a_probe_succeeds() {
 }
 
 #[test]
+fn a_shorter_probe_after_holds_for_a_budget_that_is_lowered_already() {
+    let patient = Limits { probe_after: ms(3_600_000), ..limits(2) };
+    let mut scheduler = Scheduler::new(patient, forever(), 1, at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
+    open_one(&mut scheduler, route, at(0));
+    queued(ask(&mut scheduler, route, at(1)));
+    let [Decision::Open { conn, .. }] = decisions(&mut scheduler)[..] else { panic!("no open") };
+    scheduler.handle_connect_failed(conn, ConnectFailure::TooManyConnections, at(2));
+    scheduler.set_limits(Limits { probe_after: ms(50), ..limits(2) }, at(10));
+    scheduler.handle_time(at(60));
+    assert!(matches!(decisions(&mut scheduler)[..], [Decision::Open { .. }]), "the probe");
+}
+
+#[test]
 fn ages_and_uses_end_connections_and_min_idle_is_kept() {
     let recycling = Recycling {
         idle_timeout: Some(ms(100)),
@@ -458,16 +472,67 @@ fn ages_and_uses_end_connections_and_min_idle_is_kept() {
     scheduler.handle_time(at(900));
     assert_eq!(decisions(&mut scheduler), [], "the last one is min_idle");
     scheduler.handle_time(at(1_020));
-    let [close, Decision::Open { conn: third, .. }] = decisions(&mut scheduler)[..] else { panic!("not replaced") };
-    assert_eq!(close, Decision::Close { conn: second, reason: CloseReason::MaxIdleTimeout });
-
-    scheduler.handle_closed(second, at(1_020));
-    scheduler.handle_connected(third, StateKey(0), Home(0), ms(1), at(1_020));
+    let [Decision::Open { conn: third, .. }] = decisions(&mut scheduler)[..] else { panic!("not replaced") };
+    scheduler.handle_time(at(1_025));
+    assert_eq!(decisions(&mut scheduler), [], "it stays until its successor is here");
+    scheduler.handle_connected(third, StateKey(0), Home(0), ms(1), at(1_030));
+    scheduler.handle_time(at(1_030));
+    assert_eq!(closes(&mut scheduler), [(second, CloseReason::MaxIdleTimeout)]);
+    scheduler.handle_closed(second, at(1_030));
     for used in [false, true] {
         assert_eq!(ask(&mut scheduler, route, at(1_030)), Attach::Granted(third));
         keep(&mut scheduler, third, at(1_040));
         assert_eq!(scheduler.totals().closes.get(CloseReason::Uses), u64::from(used));
     }
+}
+
+#[test]
+fn without_a_slot_for_both_the_old_connection_goes_first() {
+    let recycling = Recycling { max_lifetime: Some(ms(1_000)), ..forever() };
+    let mut scheduler = Scheduler::new(limits(1), recycling, 1, at(0));
+    let route = scheduler.add_route(RouteLimits { min_idle: 1, ..plain() }, None, at(0));
+    let [Decision::Open { conn: old, .. }] = decisions(&mut scheduler)[..] else { panic!("no min_idle") };
+    scheduler.handle_connected(old, StateKey(0), Home(0), ms(1), at(0));
+    scheduler.handle_time(at(1_000));
+    assert_eq!(closes(&mut scheduler), [(old, CloseReason::Lifetime)]);
+    scheduler.handle_closed(old, at(1_001));
+    assert!(matches!(decisions(&mut scheduler)[..], [Decision::Open { route: other, .. }] if other == route));
+}
+
+#[test]
+fn connections_opened_ahead_are_opened_once_as_slots_come_free() {
+    let recycling = Recycling { idle_timeout: Some(ms(100)), ..forever() };
+    let mut scheduler = Scheduler::new(limits(3), recycling, 1, at(0));
+    let (other, route) = (scheduler.add_route(plain(), None, at(0)), scheduler.add_route(plain(), None, at(0)));
+    let held = open_one(&mut scheduler, other, at(0));
+    scheduler.open_ahead(route, 3, at(0));
+    let opened = decisions(&mut scheduler);
+    assert_eq!(opened.len(), 2, "one of three slots is in use: {opened:?}");
+    for decision in opened {
+        let Decision::Open { conn, .. } = decision else { panic!("{decision:?}") };
+        scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(1));
+    }
+    assert_eq!(decisions(&mut scheduler), [], "nobody waits for the third");
+    scheduler.detach(held, Detach::Discard, at(2));
+    scheduler.handle_closed(held, at(2));
+    let [Decision::Open { conn, .. }] = decisions(&mut scheduler)[..] else { panic!("no third") };
+    scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(3));
+    scheduler.handle_time(at(200));
+    assert_eq!(closes(&mut scheduler).len(), 3, "they were wanted once");
+    assert_eq!(scheduler.next_time(), None);
+}
+
+#[test]
+fn connections_opened_ahead_are_given_up_when_the_login_is_refused() {
+    let mut scheduler = scheduler(3);
+    let route = scheduler.add_route(plain(), None, at(0));
+    scheduler.open_ahead(route, 3, at(0));
+    for decision in decisions(&mut scheduler) {
+        let Decision::Open { conn, .. } = decision else { panic!("{decision:?}") };
+        scheduler.handle_connect_failed(conn, ConnectFailure::LoginRefused, at(1));
+    }
+    scheduler.handle_time(at(60_000));
+    assert_eq!(decisions(&mut scheduler), []);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::class::Title;
 use crate::conn::{Conn, ConnState};
 use crate::route::Life;
 use crate::scheduler::{Mode, Scheduler};
@@ -48,6 +49,10 @@ impl Scheduler {
             };
             match self.age_limit(conn, since, now) {
                 AgeLimit::Later(at) => self.expiries.set(conn, at),
+                AgeLimit::Reached(_) if self.awaits_successor(conn, now) => {
+                    let look = self.connect_time.get().max(RECYCLE_PAUSE);
+                    self.expiries.set(conn, now.after(look));
+                }
                 AgeLimit::Reached(_) if left == 0 => {
                     self.recycle_from = now.after(RECYCLE_PAUSE);
                     return;
@@ -60,6 +65,28 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// Whether an idle connection that is past its time stays until another one has taken its place, which is on its way, or
+    /// now is: where `min_idle` keeps it, and there is a slot for both. Else whoever comes meanwhile would have to wait.
+    fn awaits_successor(&mut self, conn: u32, now: Time) -> bool {
+        let index = self.conns[conn].route;
+        let route = &self.routes[index];
+        if route.life != Life::Live || route.idle.len() + route.in_use > route.limits.min_idle {
+            return false;
+        }
+        if route.connecting > 0 {
+            return true;
+        }
+        let has_room = self.mode == Mode::Running
+            && route.may_have_more(now)
+            && self.caps.of(route.class()).has_room()
+            && self.slot_is_free_for(Title::Weight, index)
+            && self.may_connect(now);
+        if has_room {
+            self.open(index, now);
+        }
+        has_room
     }
 
     /// Sees to it that an idle connection is looked at when its first age limit is reached.

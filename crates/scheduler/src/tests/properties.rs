@@ -78,6 +78,10 @@ enum Event {
         limits: RouteLimits,
     },
     RemoveRoute(usize),
+    OpenAhead {
+        route: usize,
+        connections: u32,
+    },
     SetClass {
         class: usize,
         cap: Option<u32>,
@@ -158,6 +162,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (any(), realm()).prop_map(|(route, realm)| Event::SetRealm { route, realm }),
         2 => (any(), route_limits()).prop_map(|(route, limits)| Event::SetRoute { route, limits }),
         1 => any().prop_map(Event::RemoveRoute),
+        1 => (any(), 0_u32..8).prop_map(|(route, connections)| Event::OpenAhead { route, connections }),
         3 => (0_usize..4, prop::option::weighted(0.8, 0_u32..6), 0_u8..16)
             .prop_map(|(class, cap, lends_to)| Event::SetClass { class, cap, lends_to }),
         1 => recycling().prop_map(Event::Recycle),
@@ -350,6 +355,11 @@ impl World {
                 if let Some(route) = take(&mut self.routes, route) {
                     self.scheduler.remove_route(route, now);
                     assert_eq!(self.scheduler.route(route), None);
+                }
+            }
+            Event::OpenAhead { route, connections } => {
+                if let Some(route) = pick(&self.routes, route) {
+                    self.scheduler.open_ahead(route, connections, now);
                 }
             }
             Event::SetClass { class: number, cap, lends_to } => {
