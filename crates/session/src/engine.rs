@@ -9,8 +9,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use auth::{rsa::KeyPair, scram::Key};
-use pool::{ClassId, RouteId, RouteLimits};
-use route::{Identity, NoRoute, Resolved, ServerIndex};
+use pool::{ClassLimits, RouteId, RouteLimits};
+use route::{ClassIndex, Classes, Identity, LimitMode, Limits, NoRoute, Resolved, ServerIndex};
 use tokio::{
     runtime::Handle,
     sync::{OnceCell, Semaphore},
@@ -20,12 +20,13 @@ use crate::{
     console::Console,
     driver::{AnyLink, Driver},
     flow::Buffers,
-    lane::{Flavour, Handling, Lane, Names},
+    lane::{Flavour, Ground, Handling, Lane, Names},
     mysql::{Facts, guest::CHECKS_MAX},
     observe::ServerMeters,
     plan::Plan,
     pools::AnyPool,
     registry::{Alarm, DUE_INTERVAL, Registry},
+    seats::{Era, class_id},
     secrets::{UserSecret, random},
     stream::Codecs,
 };
@@ -74,6 +75,8 @@ struct World {
     servers: HashMap<Arc<str>, ServerPool>,
     /// How many drivers there were.
     drivers: u32,
+    /// Under which configuration sessions choose their classes.
+    era: Era,
     lanes: HashMap<LaneKey, AnyLink>,
     /// Passwords that servers have accepted, of users that the plan does not know.
     guests: HashMap<Arc<str>, Guest>,
@@ -106,6 +109,7 @@ pub struct ServerPool {
     /// What happens to its connections.
     pub meters: Arc<ServerMeters>,
     driver: Driver,
+    classes: Arc<Classes>,
 }
 
 /// Why there is no route for a client.
@@ -175,10 +179,7 @@ impl Engine {
         let retired = world.retire_lanes(&plan, &self.plan.load());
         self.plan.store(Arc::new(plan));
         for lane in retired {
-            lane.pool().remove_route(lane.id);
-            if let Some(known) = world.servers.get(&lane.server) {
-                known.meters.forget_route(lane.id);
-            }
+            world.retire(&lane);
         }
     }
 
@@ -211,6 +212,35 @@ impl Engine {
             tokio::spawn(async move { lane.pool().warm(lane.id, initial).await });
         }
         Ok(link)
+    }
+
+    /// A lane's route in a class. If the class is no more, or the lane was retired, it is one that ends or goes on elsewhere.
+    pub(crate) fn seat(&self, lane: &Lane, class: ClassIndex) -> RouteId {
+        lane.seats.route(class).or_else(|| self.open_seat(lane, class)).unwrap_or(lane.id)
+    }
+
+    /// A lane's route in a class, opened if its clients have not used the class yet. `None`: the lane was retired, or the
+    /// class is no more.
+    fn open_seat(&self, lane: &Lane, class: ClassIndex) -> Option<RouteId> {
+        let world = self.lock();
+        let plan = self.plan.load();
+        let seating = lane.seats.seating();
+        if class.get() >= seating.classes.list().len() {
+            return None;
+        }
+        if let route @ Some(_) = seating.route(class) {
+            return route;
+        }
+        let server = plan.table.resolve(&lane.user, &lane.database).ok()?.server;
+        let known = world.servers.get(&lane.server)?;
+        if plan.table.server(server).name != lane.server {
+            return None;
+        }
+        let limits = plan.table.limits(server, class, &lane.user, &lane.database);
+        let route = lane.pool().add_sibling(lane.id, route_limits(class, &limits))?;
+        known.meters.name_route(route, lane.user.clone(), lane.database.clone());
+        lane.seats.add(class, route);
+        Some(route)
     }
 
     /// Takes a connection of a route and gives it back. Returns the server's version.
@@ -344,6 +374,23 @@ impl Engine {
     }
 }
 
+impl ServerPool {
+    /// Takes over what the configuration says of the server. Its classes hold at once.
+    fn take_over(&mut self, server: &route::Server) {
+        let classes = &server.classes;
+        for (index, class) in classes.iter() {
+            let lends_to = classes.lends_to(index).iter().copied().map(class_id).collect();
+            self.pool.set_class(class_id(index), ClassLimits { cap: class.cap, lends_to });
+        }
+        // Numbers that no class has any more.
+        for (index, _) in self.classes.iter().filter(|(index, _)| index.get() >= classes.list().len()) {
+            self.pool.set_class(class_id(index), ClassLimits::default());
+        }
+        self.classes = Arc::new(classes.clone());
+        self.server = server.clone();
+    }
+}
+
 impl World {
     fn update_servers(&mut self, plan: &Plan) {
         let wanted: Vec<_> = plan.table.servers().iter().zip(&plan.servers).collect();
@@ -358,10 +405,11 @@ impl World {
             }
             !gone
         });
+        self.era = self.era.next();
         for (server, wanted) in wanted {
             match self.servers.get_mut(&server.name) {
                 Some(known) => {
-                    known.server = server.clone();
+                    known.take_over(server);
                     known.pool.set_settings(wanted.pool.clone());
                     known.driver.update(plan, wanted);
                 }
@@ -369,7 +417,9 @@ impl World {
                     let meters = Arc::new(ServerMeters::new(server.name.clone()));
                     let driver = Driver::new(self.drivers, server, plan, wanted, &meters);
                     self.drivers += 1;
-                    let known = ServerPool { server: server.clone(), pool: driver.pool(), meters, driver };
+                    let (server, classes) = (server.clone(), Arc::default());
+                    let mut known = ServerPool { pool: driver.pool(), meters, driver, classes, server: server.clone() };
+                    known.take_over(&server);
                     self.servers.insert(server.name.clone(), known);
                 }
             }
@@ -380,18 +430,33 @@ impl World {
     fn retire_lanes_of(&mut self, user: &Arc<str>) {
         let gone: Vec<_> = self.lanes.extract_if(|key, _| key.user == *user).map(|(_, link)| link).collect();
         for link in gone {
-            let lane = link.lane();
-            lane.pool().remove_route(lane.id);
+            self.retire(link.lane());
+        }
+    }
+
+    /// Closes a lane's routes.
+    fn retire(&self, lane: &Lane) {
+        for route in lane.ids() {
+            lane.pool().remove_route(route);
             if let Some(known) = self.servers.get(&lane.server) {
-                known.meters.forget_route(lane.id);
+                known.meters.forget_route(route);
             }
         }
+    }
+
+    /// Under which configuration the clients of a server choose their classes.
+    fn era_of(&self, server: &route::Server) -> Era {
+        if server.classes.list().len() == 1 && server.transaction_limit.mode == LimitMode::Off {
+            return Era::PLAIN;
+        }
+        self.era
     }
 
     /// Updates the routes that stay what they are, and takes out the others.
     fn retire_lanes(&mut self, plan: &Plan, old: &Plan) -> Vec<Arc<Lane>> {
         let mut retired = Vec::new();
-        self.lanes.retain(|LaneKey { user, database, .. }, link| {
+        let mut lanes = std::mem::take(&mut self.lanes);
+        lanes.retain(|LaneKey { user, database, .. }, link| {
             let lane = link.lane();
             let resolved = plan.table.resolve(user, database);
             let stays = match (&resolved, old.table.resolve(user, database)) {
@@ -407,7 +472,14 @@ impl World {
             };
             match resolved {
                 Ok(resolved) if stays => {
-                    lane.pool().set_route_limits(lane.id, route_limits(&resolved));
+                    let server = plan.table.server(resolved.server);
+                    let limits = |class| plan.table.limits(resolved.server, class, user, database);
+                    // Of a server that is in the plan the pool is here.
+                    let classes = self.servers.get(&server.name).map(|known| known.classes.clone());
+                    for (route, class) in lane.seats.change(classes.unwrap_or_default(), self.era_of(server)) {
+                        let limits = class.map(|class| route_limits(class, &limits(class)));
+                        lane.pool().set_route_limits(route, limits.unwrap_or_else(|| parked(&resolved.terms.limits)));
+                    }
                     lane.terms.store(Arc::new(resolved.terms));
                     lane.handling.store(Arc::new(handling(plan)));
                     true
@@ -418,6 +490,7 @@ impl World {
                 }
             }
         });
+        self.lanes = lanes;
         retired
     }
 
@@ -436,9 +509,15 @@ impl World {
         };
         let secret =
             plan.secret(resolved, user, database).or_else(|| self.guests.get(user).map(|guest| guest.secret.clone()));
-        let lane =
-            |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, resolved.terms.clone(), handling(plan));
-        let link = known.driver.open(&names, secret, route_limits(resolved), lane);
+        let ground = Ground {
+            terms: resolved.terms.clone(),
+            handling: handling(plan),
+            classes: known.classes.clone(),
+            era: self.era_of(server),
+        };
+        let limits = route_limits(ClassIndex::DEFAULT, &resolved.terms.limits);
+        let lane = |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, ground);
+        let link = known.driver.open(&names, secret, limits, lane);
         known.meters.name_route(link.lane().id, user.clone(), database.clone());
         Ok(link)
     }
@@ -479,14 +558,19 @@ fn same_credential(one: Option<Arc<UserSecret>>, other: Option<Arc<UserSecret>>)
     }
 }
 
-fn route_limits(resolved: &Resolved) -> RouteLimits {
-    let limits = &resolved.terms.limits;
+/// What the scheduler is told of a lane's route in this class.
+fn route_limits(class: ClassIndex, limits: &Limits) -> RouteLimits {
     RouteLimits {
-        class: ClassId::default(),
+        class: class_id(class),
         weight: limits.weight,
         guarantee: limits.guarantee,
         cap: limits.cap,
         min_idle: limits.min_idle,
         max_waiters: limits.max_waiters,
     }
+}
+
+/// The same of a route whose class is no more: its clients are served, and nothing is kept for others.
+fn parked(limits: &Limits) -> RouteLimits {
+    RouteLimits { guarantee: 0, min_idle: 0, ..route_limits(ClassIndex::DEFAULT, limits) }
 }

@@ -6,9 +6,12 @@ use arc_swap::ArcSwap;
 use meter::{Counter, Gauge, Histogram};
 use mysql::Capabilities;
 use pool::{CheckoutError, Connector, Pool, Refusal, RouteId};
-use route::Terms;
+use route::{Classes, Terms};
 
-use crate::pools::AnyPool;
+use crate::{
+    pools::AnyPool,
+    seats::{Era, Seats},
+};
 
 /// A route in use. Clients hold it as long as they are connected; a changed configuration retires it, and clients then
 /// look for its successor.
@@ -27,6 +30,8 @@ pub struct Lane {
     /// What its connections are beyond that.
     pub flavour: Flavour,
     pub(crate) id: RouteId,
+    /// Its routes in the scheduler, `id` among them.
+    pub(crate) seats: Seats,
     pub(crate) terms: ArcSwap<Terms>,
     pub(crate) handling: ArcSwap<Handling>,
     pool: AnyPool,
@@ -145,8 +150,9 @@ impl Meters {
 }
 
 impl Lane {
-    pub(crate) fn new(names: Names, pool: AnyPool, id: RouteId, terms: Terms, handling: Handling) -> Self {
+    pub(crate) fn new(names: Names, pool: AnyPool, id: RouteId, ground: Ground) -> Self {
         let Names { user, database, server, server_user, server_database, flavour } = names;
+        let Ground { terms, handling, classes, era } = ground;
         Self {
             user,
             database,
@@ -155,6 +161,7 @@ impl Lane {
             server_database,
             flavour,
             id,
+            seats: Seats::new(id, classes, era),
             terms: ArcSwap::from_pointee(terms),
             handling: ArcSwap::from_pointee(handling),
             pool,
@@ -174,10 +181,22 @@ impl Lane {
         self.terms.load_full()
     }
 
-    /// Its id in its server's scheduler.
+    /// Its id in its server's scheduler: of its route in the default class.
     #[must_use]
     pub fn id(&self) -> RouteId {
         self.id
+    }
+
+    /// Its routes in its server's scheduler: one for each class that its clients have used.
+    #[must_use]
+    pub fn ids(&self) -> Vec<RouteId> {
+        self.seats.seating().routes().collect()
+    }
+
+    /// The classes of its server.
+    #[must_use]
+    pub fn classes(&self) -> Arc<Classes> {
+        self.seats.seating().classes.clone()
     }
 
     /// The pool of its server.
@@ -241,6 +260,16 @@ impl Flavour {
             Self::FoundRowsAttributes => Some("found_rows+attributes"),
         }
     }
+}
+
+/// What the configuration says of a route's clients when it is opened.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) terms: Terms,
+    pub(crate) handling: Handling,
+    /// Those of its server.
+    pub(crate) classes: Arc<Classes>,
+    pub(crate) era: Era,
 }
 
 /// The names of a route, on both sides.

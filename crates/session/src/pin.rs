@@ -44,10 +44,12 @@ pub enum Pin {
     BinaryLog,
     /// The server says that its session state changed, and the text does not explain how.
     StateChange,
+    /// It changed a setting, and the configuration has such sessions keep their connection.
+    Reserved,
 }
 
 impl Pin {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::TemporaryTable,
         Self::Listen,
         Self::SqlPrepare,
@@ -67,6 +69,7 @@ impl Pin {
         Self::LongData,
         Self::BinaryLog,
         Self::StateChange,
+        Self::Reserved,
     ];
 
     /// A number from 1 on, so that 0 can stand for none.
@@ -101,6 +104,7 @@ impl fmt::Display for Pin {
             Self::LongData => "long data of a prepared statement",
             Self::BinaryLog => "binary log",
             Self::StateChange => "session state that cannot be followed",
+            Self::Reserved => "settings (session_state = \"reserve\")",
         })
     }
 }

@@ -76,6 +76,10 @@ impl AnyPool {
         on!(self, pool => pool.set_route_limits(route, limits));
     }
 
+    pub(crate) fn add_sibling(&self, of: RouteId, limits: RouteLimits) -> Option<RouteId> {
+        on!(self, pool => pool.add_sibling(of, limits))
+    }
+
     pub(crate) fn remove_route(&self, route: RouteId) {
         on!(self, pool => pool.remove_route(route));
     }

@@ -154,7 +154,15 @@ pub struct ClientEntry {
     /// When an alarm is due, in milliseconds since the registry began; `u64::MAX` for never.
     due: AtomicU64,
     due_alarm: AtomicU8,
-    cancel: Mutex<Option<Arc<CancelTarget>>>,
+    lent: Mutex<Option<Lent>>,
+}
+
+/// The server connection that a client holds.
+#[derive(Debug)]
+struct Lent {
+    target: Arc<CancelTarget>,
+    /// The class that it counts against, where there are several.
+    class: Option<Arc<str>>,
 }
 
 impl ClientEntry {
@@ -185,7 +193,7 @@ impl ClientEntry {
             waker: AtomicWaker::new(),
             due: AtomicU64::new(u64::MAX),
             due_alarm: AtomicU8::new(0),
-            cancel: Mutex::new(None),
+            lent: Mutex::new(None),
         }
     }
 
@@ -251,22 +259,35 @@ impl ClientEntry {
         self.changed_us.store(u64::try_from(us).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Notes on which server connection it works from now on.
-    pub(crate) fn begin_lease(&self, target: &Arc<CancelTarget>) {
+    /// The class of the server connection that it holds, where the server has several.
+    #[must_use]
+    pub fn class(&self) -> Option<Arc<str>> {
+        self.lock_lent().as_ref()?.class.clone()
+    }
+
+    /// Notes on which server connection it works from now on, and in which class that counts.
+    pub(crate) fn begin_lease(&self, target: &Arc<CancelTarget>, class: Option<Arc<str>>) {
         self.server.store(target.process(), Relaxed);
-        *self.lock_cancel() = Some(target.clone());
+        *self.lock_lent() = Some(Lent { target: target.clone(), class });
+    }
+
+    /// Notes that the server connection counts in another class from now on.
+    pub(crate) fn move_lease(&self, class: Option<Arc<str>>) {
+        if let Some(lent) = &mut *self.lock_lent() {
+            lent.class = class;
+        }
     }
 
     /// Notes that its server connection goes back. From here on no cancel request for this client can reach it;
     /// those already on their way are in the target's count.
     pub(crate) fn end_lease(&self) {
         self.server.store(0, Relaxed);
-        *self.lock_cancel() = None;
+        *self.lock_lent() = None;
     }
 
     /// Where a cancel request for this client must go now, if it must. Counted as on its way until it is dropped.
     pub(crate) fn cancel_target(&self) -> Option<Underway> {
-        self.lock_cancel().as_ref().and_then(Underway::new)
+        self.lock_lent().as_ref().and_then(|lent| Underway::new(&lent.target))
     }
 
     pub(crate) fn raise(&self, alarm: Alarm) {
@@ -280,8 +301,8 @@ impl ClientEntry {
         if self.alarm.load(Relaxed) == 0 { None } else { Alarm::from_code(self.alarm.swap(0, Relaxed)) }
     }
 
-    fn lock_cancel(&self) -> MutexGuard<'_, Option<Arc<CancelTarget>>> {
-        self.cancel.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_lent(&self) -> MutexGuard<'_, Option<Lent>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

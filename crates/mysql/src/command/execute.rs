@@ -77,6 +77,12 @@ impl<'a> StmtExecute<'a> {
         self.statement_id == LAST_STATEMENT
     }
 
+    /// Whether an execution's rows shall wait in a cursor, told from the beginning of its body alone.
+    #[must_use]
+    pub fn asks_for_cursor(body: &[u8]) -> bool {
+        body.get(4).is_some_and(|flags| flags & flag::CURSOR != 0)
+    }
+
     /// Whether the rows shall wait in a cursor.
     #[must_use]
     pub fn opens_cursor(&self) -> bool {

@@ -18,7 +18,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     Mysql,
-    client::{Client, Newcomer, State, login_refused},
+    client::{Client, Newcomer, State, Words, login_refused},
     compression,
     facts::Facts,
     operator,
@@ -211,6 +211,7 @@ impl Guest<'_> {
         admission.name(&user, user_limit, &route.database, database_limit)?;
         let approach = Approach::new(Protocol::Mysql, self.stream);
         let presence = admission.enter(user, route.database.clone(), random::<KEY_LEN>(), approach);
+        let words = Words::new(&route, &response.attributes);
         let state = State::new(settings, route.shared.reading());
         let ok = OkPacket { status: state.status, ..OkPacket::default() };
         write::ok(&mut self.out, &mut self.sequence, self.capabilities, &ok);
@@ -224,6 +225,7 @@ impl Guest<'_> {
             capabilities: self.capabilities,
             state,
             greeted: nonce,
+            words,
         })))
     }
 
@@ -417,6 +419,7 @@ pub(super) struct Reentry<'a> {
 pub(super) struct Admitted {
     pub(super) route: Arc<Link<Mysql>>,
     pub(super) state: State,
+    pub(super) words: Words,
     pub(super) sequence: u8,
     /// What it sent behind its proof.
     pub(super) read: Vec<u8>,
@@ -477,8 +480,9 @@ impl Guest<'_> {
         let (user_limit, database_limit) = limits(&plan, &user, &route)?;
         presence.rename((user, user_limit), (route.database.clone(), database_limit))?;
         let state = State::new(settings, route.shared.reading());
+        let words = Words::new(&route, &command.attributes);
         self.write().await?;
-        Ok(Admitted { route, state, sequence: self.sequence, read: std::mem::take(&mut self.read) })
+        Ok(Admitted { route, state, words, sequence: self.sequence, read: std::mem::take(&mut self.read) })
     }
 }
 

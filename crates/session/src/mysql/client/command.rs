@@ -18,6 +18,7 @@ use super::{
     work::{Reply, Upload},
 };
 use crate::{
+    demand::Demand,
     mysql::{
         connector::{self, ServerError},
         facts::Facts,
@@ -127,7 +128,8 @@ impl Client {
         if needs.begins == Begins::Here && self.work.upload == Upload::Done {
             self.state.begin();
         }
-        if !self.acquire(held).await? {
+        let demand = self.within_autocommit(Demand::ANY);
+        if !self.acquire(demand, held).await? {
             self.drop_command(header);
             return Ok(());
         }

@@ -1,13 +1,20 @@
 //! From a command to a server connection, and back again at its boundary.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use mysql::ErrorReply;
-use pool::{Checkout, CheckoutError, Lease, StateKey};
+use pool::{Checkout, CheckoutError, Lease, RouteId, StateKey};
 use route::PoolMode;
 
 use super::{Client, Held, state::Traces, tidy};
 use crate::{
+    demand::Demand,
     driver::AnyLink,
     lane::is_retired,
     mysql::{
@@ -15,6 +22,7 @@ use crate::{
         fault::{Fault, ServerFault},
         server::ServerConnection,
     },
+    placing::{self, Keeps},
     registry::Phase,
     vigil::Alarmed,
 };
@@ -29,7 +37,7 @@ enum Wait {
 
 impl Client {
     /// Sees to it that a connection is held; answers the command with an error and returns `false` when there is none.
-    pub(super) async fn acquire(&mut self, held: &mut Held) -> Result<bool, Fault> {
+    pub(super) async fn acquire(&mut self, demand: Demand, held: &mut Held) -> Result<bool, Fault> {
         if held.is_none() {
             if self.work.down.pending() > 0 {
                 // What was answered before must not get lost with a connection that breaks, and who is slow to take it shall
@@ -38,14 +46,24 @@ impl Client {
             }
             let began = Instant::now();
             let lease = loop {
-                match self.queue().await? {
-                    Wait::Granted(lease) if lease.is_alive() => break lease,
+                let within = self.take_terms();
+                let queue = self.choose_queue(demand);
+                match self.queue(queue.route, within).await? {
+                    Wait::Granted(mut lease) if lease.is_alive() => {
+                        if queue.keeps == Keeps::Reserved
+                            && let Err(reply) = self.reserve(&mut lease)
+                        {
+                            self.deny(&reply);
+                            return Ok(false);
+                        }
+                        break lease;
+                    }
                     Wait::Granted(lease) => lease.discard("the server ended it while it was idle"),
                     Wait::Failed(error) if is_retired(&error) => self.reroute()?,
                     Wait::Failed(error) => {
                         self.route.meters().refusals.inc();
-                        let paused = self.route.pool.totals().paused;
-                        self.deny(&refusal(&error, paused)?);
+                        let reply = self.refusal(&error)?;
+                        self.deny(&reply);
                         return Ok(false);
                     }
                     Wait::Canceled => {
@@ -57,7 +75,8 @@ impl Client {
             let now = Instant::now();
             self.route.meters().wait.record(now.saturating_duration_since(began));
             self.vigil.leased(now);
-            self.shared.begin_lease(&lease.cancel);
+            let class = self.placing.as_ref().and_then(|placing| placing.class_name(&self.route));
+            self.shared.begin_lease(&lease.cancel, class);
             *held = Some(lease);
         }
         self.work.open_down(&self.engine.buffers);
@@ -65,14 +84,9 @@ impl Client {
     }
 
     /// A connection that is at hand, or the next one in the route's queue; a client that goes away leaves it.
-    async fn queue(&mut self) -> Result<Wait, Fault> {
-        let within = {
-            let terms = self.route.terms.load();
-            self.mode = terms.pool_mode;
-            terms.timeouts.checkout
-        };
-        let state = StateKey(self.state.settings.key());
-        let mut pending = self.route.pool.start_checkout(self.route.id, Checkout::new().state(state).within(within));
+    async fn queue(&mut self, route: RouteId, within: Duration) -> Result<Wait, Fault> {
+        let checkout = Checkout::new().state(StateKey(self.state.settings.key())).within(within);
+        let mut pending = self.route.pool.start_checkout(route, checkout);
         if pending.is_waiting() {
             self.enter(Phase::Waiting);
         }
@@ -96,6 +110,14 @@ impl Client {
         .await
     }
 
+    /// Takes over what holds for the route now. Returns how long a connection may be waited for.
+    fn take_terms(&mut self) -> Duration {
+        let terms = self.route.terms.load();
+        self.mode = terms.pool_mode;
+        self.state.session_state = terms.session_state;
+        terms.timeouts.checkout
+    }
+
     /// A command is answered. At a boundary the connection goes back before its last packets are written.
     pub(super) fn finish(&mut self, held: &mut Held) -> Result<(), Fault> {
         let took = self.vigil.answered();
@@ -112,7 +134,10 @@ impl Client {
             return Err(Fault::Refused(Box::new(reply)));
         }
         self.let_go(held);
-        Ok(())
+        match held {
+            Some(lease) if self.placing.is_some() => self.keep_place(lease),
+            _ => Ok(()),
+        }
     }
 
     /// Something that held the connection is gone: gives it back, if nothing else does.
@@ -221,24 +246,26 @@ pub(super) enum Seen {
     Some,
 }
 
-/// What the client hears when there is no connection for it. Some reasons end the session.
-pub(crate) fn refusal(error: &CheckoutError<ServerError>, paused: bool) -> Result<ErrorReply, Fault> {
-    match error {
-        CheckoutError::Timeout(timeout) => {
-            let advice = if paused {
-                "The pool of this server is paused; RESUME on the console lets it go on"
-            } else if timeout.last_connect_error.is_some() {
-                "The database server could not be reached; see the log"
-            } else {
-                "The server connections of this route are busy; shorten transactions, or raise budget or cap"
-            };
-            Ok(ErrorReply::wait_timeout(format!(
-                "No server connection in time (checkout_timeout): {timeout}. {advice}"
-            )))
+impl Client {
+    /// What the client hears when there is no connection for it. Some reasons end the session.
+    fn refusal(&self, error: &CheckoutError<ServerError>) -> Result<ErrorReply, Fault> {
+        match error {
+            CheckoutError::Timeout(timeout) => {
+                let advice = if self.route.pool.totals().paused {
+                    "The pool of this server is paused; RESUME on the console lets it go on".into()
+                } else if timeout.last_connect_error.is_some() {
+                    "The database server could not be reached; see the log".into()
+                } else {
+                    placing::advice(timeout.blocked_by, &self.route.classes())
+                };
+                Ok(ErrorReply::wait_timeout(format!(
+                    "No server connection in time (checkout_timeout): {timeout}. {advice}"
+                )))
+            }
+            CheckoutError::Refused(refusal) => Ok(ErrorReply::user_limit(refusal.to_string())),
+            CheckoutError::LoginRefused(error) => Err(Fault::Refused(Box::new(login_refused(error)))),
+            _ => Err(Fault::Refused(Box::new(ErrorReply::read_error(error.to_string())))),
         }
-        CheckoutError::Refused(refusal) => Ok(ErrorReply::user_limit(refusal.to_string())),
-        CheckoutError::LoginRefused(error) => Err(Fault::Refused(Box::new(login_refused(error)))),
-        _ => Err(Fault::Refused(Box::new(ErrorReply::read_error(error.to_string())))),
     }
 }
 

@@ -6,10 +6,12 @@
 mod alarms;
 mod answers;
 mod command;
+mod demand;
 mod diagnostics;
 mod intake;
 mod lease;
 mod moved;
+mod place;
 mod prepare;
 mod query;
 mod relay;
@@ -32,12 +34,13 @@ use pool::Lease;
 use route::PoolMode;
 
 use self::{command::Next, intake::Intake, work::Work};
-pub(crate) use self::{diagnostics::Diagnostics, lease::login_refused, state::State};
+pub(crate) use self::{diagnostics::Diagnostics, lease::login_refused, place::Words, state::State};
 use crate::{
     engine::Engine,
     lane::Link,
     mysql::{connector::MyConnector, driver::Mysql, fault::Fault, server::Texts},
     pin::Pin,
+    placing::Placing,
     registry::{ClientEntry, Phase, Presence},
     stream::Stream,
     vigil::Vigil,
@@ -68,6 +71,10 @@ pub(crate) struct Client {
     work: Work,
     mode: PoolMode,
     vigil: Vigil,
+    /// What it says of itself.
+    words: Words,
+    /// What its work counts as, where that makes a difference. Boxed: mostly it makes none, and idle sessions are small.
+    placing: Option<Box<Placing>>,
     /// The reason to keep a server connection that others were shown.
     shown_pin: Option<Pin>,
 }
@@ -82,11 +89,12 @@ pub(crate) struct Newcomer {
     pub(crate) capabilities: Capabilities,
     pub(crate) state: State,
     pub(crate) greeted: Nonce,
+    pub(crate) words: Words,
 }
 
 impl Client {
     pub(crate) fn new(stream: Stream, engine: Arc<Engine>, newcomer: Newcomer) -> Box<Self> {
-        let Newcomer { route, presence, capabilities, state, greeted } = newcomer;
+        let Newcomer { route, presence, capabilities, state, greeted, words } = newcomer;
         let shared = presence.entry().clone();
         let texts = match capabilities.contains(Capabilities::MULTI_STATEMENTS) {
             true => Texts::Many,
@@ -105,6 +113,8 @@ impl Client {
             texts,
             state,
             work: Work::default(),
+            words,
+            placing: None,
             shown_pin: None,
         })
     }

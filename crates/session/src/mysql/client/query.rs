@@ -17,7 +17,7 @@ use super::{
     prepare::{Begins, Brought, Front, Needs, Past},
     work::Prefix,
 };
-use crate::{mysql::fault::Fault, pin::Pin};
+use crate::{demand::Demand, mysql::fault::Fault, pin::Pin};
 
 /// Bytes of a command before its body.
 const BODY_AT: usize = HEADER_LEN + 1;
@@ -43,11 +43,12 @@ impl Client {
         let body = self.work.up.unscanned().get(BODY_AT..total).unwrap_or_default();
         let query = Query::parse(body, self.capabilities)?;
         let verdict = sql::mysql::inspect(query.text, self.state.reading());
-        if self.answer_here(header, verdict, held)? {
+        if self.choose_workload(header, verdict) || self.answer_here(header, verdict, held)? {
             return Ok(());
         }
         let body = self.work.up.unscanned().get(BODY_AT..total).unwrap_or_default();
         let query = Query::parse(body, self.capabilities)?;
+        let demand = self.demand(query.text, verdict);
         self.state.begin_text(query.text, verdict);
         let needs = self.needs(query.text, verdict, held);
         let runs = if held.is_some() { Runs::Here } else { Runs::Now };
@@ -57,7 +58,7 @@ impl Client {
             self.deny(&reply);
             return Ok(());
         }
-        if !self.acquire(held).await? {
+        if !self.acquire(demand, held).await? {
             self.drop_command(header);
             return Ok(());
         }
@@ -87,7 +88,8 @@ impl Client {
 
     /// A text that is too large to be looked at.
     pub(super) async fn query_large(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
-        if !self.acquire(held).await? || self.bring(held, &Needs::text(self.texts)).await? == Brought::Denied {
+        let demand = self.within_autocommit(Demand::ANY);
+        if !self.acquire(demand, held).await? || self.bring(held, &Needs::text(self.texts)).await? == Brought::Denied {
             self.drop_command(header);
             return Ok(());
         }

@@ -8,6 +8,7 @@ mod trackers;
 mod underway;
 
 use mysql::{Status, settings::Settings, statement::ClientStatements};
+use route::SessionState;
 use sql::mysql::{Effects, Mode};
 
 pub(crate) use self::{open::Open, pins::Traces, underway::Outcome};
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     /// What it came with; resetting the connection leads back to it.
     startup: Settings,
+    /// What becomes of settings that it changes.
+    pub(crate) session_state: SessionState,
     pub(crate) memory: Memory,
     /// How its texts are to be read, and how if `sql_mode` is the server's default.
     reading: Mode,
@@ -77,6 +80,7 @@ impl State {
             statements: ClientStatements::default(),
             settings: startup.clone(),
             startup,
+            session_state: SessionState::default(),
             memory: Memory::default(),
             reading: reading_by_default,
             reading_by_default,

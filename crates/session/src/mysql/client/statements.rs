@@ -26,6 +26,7 @@ use super::{
     work::Preparing,
 };
 use crate::{
+    demand::Demand,
     mysql::{
         connector::{self, ServerError},
         fault::{Fault, ServerFault},
@@ -63,7 +64,7 @@ impl Client {
             return Ok(());
         }
         self.state.begin();
-        if !self.acquire(held).await?
+        if !self.acquire(Demand::ANY, held).await?
             || self.bring(held, &Needs { begins: Begins::Told, ..Needs::default() }).await? == Brought::Denied
         {
             self.drop_command(header);
@@ -135,8 +136,9 @@ impl Client {
             self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_execute"));
             return Ok(());
         };
+        let demand = self.demand_of_execution(&statement, self.command_body(header.total()));
         self.state.begin_text(statement.text(), statement.verdict());
-        let Some(server_id) = self.ready(id, &statement, held).await? else {
+        let Some(server_id) = self.ready(id, &statement, demand, held).await? else {
             self.drop_command(header);
             return Ok(());
         };
@@ -204,8 +206,10 @@ impl Client {
             own.types = types.take(usize::from(parameters)).flat_map(|(kind, _)| kind.0).collect();
         }
         let typed = execute.types.is_some();
+        let demand =
+            self.demand_of_execution(&statement, self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default());
         self.state.begin_text(statement.text(), statement.verdict());
-        let Some(server_id) = self.ready(id, &statement, held).await? else {
+        let Some(server_id) = self.ready(id, &statement, demand, held).await? else {
             self.drop_command(header);
             return Ok(());
         };
@@ -242,7 +246,8 @@ impl Client {
             return Ok(());
         };
         self.state.begin();
-        let Some(server_id) = self.ready(id, &statement, held).await? else {
+        let demand = self.within_autocommit(Demand::ANY);
+        let Some(server_id) = self.ready(id, &statement, demand, held).await? else {
             // Whatever was answered, nobody waits for an answer to this.
             self.drop_command(header);
             return Err(Fault::Server(ServerFault::Closed));
@@ -333,10 +338,16 @@ impl Client {
 
     /// Sees to it that a connection is held on which the statement is prepared. Returns the server's number for it, or
     /// answers the client.
-    async fn ready(&mut self, id: u32, statement: &Arc<Statement>, held: &mut Held) -> Result<Option<u32>, Fault> {
+    async fn ready(
+        &mut self,
+        id: u32,
+        statement: &Arc<Statement>,
+        demand: Demand,
+        held: &mut Held,
+    ) -> Result<Option<u32>, Fault> {
         let effects = statement.verdict().effects;
         let past = past(effects, held);
-        if !self.acquire(held).await? {
+        if !self.acquire(demand, held).await? {
             return Ok(None);
         }
         let needs = Needs {

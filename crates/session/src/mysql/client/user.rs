@@ -6,6 +6,7 @@ use mysql::{
     view::OkPacket,
     write,
 };
+use route::Workload;
 
 use super::{Client, Held, tidy};
 use crate::{
@@ -24,6 +25,7 @@ impl Client {
             tidy::release_cleaned(lease);
         }
         self.state.reset();
+        self.words.workload = Workload::default();
         self.show_pin();
         self.answer_ok(header);
     }
@@ -47,7 +49,7 @@ impl Client {
         };
         // Boxed: it is rare, and needs far more room than a session.
         let admitted = Box::pin(reentry.change_user(&self.engine, command)).await;
-        let Admitted { route, state, mut sequence, read } = admitted.map_err(|_told| Fault::ClientGone)?;
+        let Admitted { route, state, words, mut sequence, read } = admitted.map_err(|_told| Fault::ClientGone)?;
         self.route.meters().clients.dec();
         route.meters().clients.inc();
         self.mode = route.terms().pool_mode;
@@ -55,6 +57,7 @@ impl Client {
         self.shared = self.presence.entry().clone();
         self.vigil = crate::vigil::Vigil::new(self.engine.registry.clone(), self.shared.clone(), &self.route.terms);
         self.state = state;
+        (self.words, self.placing) = (words, None);
         self.work.up = Flow::holding(&read);
         self.work.open_up(&self.engine.buffers, self.route.handling.load().message_len_max);
         self.show_pin();

@@ -1,15 +1,22 @@
 //! From a unit of work to a server connection, and back again at its boundary.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use pg::{ErrorReply, Severity, exchange::Transaction, write};
-use pool::{Checkout, CheckoutError, Lease, StateKey};
+use pool::{Checkout, CheckoutError, Lease, RouteId, StateKey};
 use route::PoolMode;
 
 use super::{Client, intake::Skip, relay::End, state::Traces, tidy};
 use crate::{
     driver::AnyLink,
     lane::{Flavour, is_retired},
+    placing::{self, Keeps},
     postgres::{
         connector::{PgConnector, ServerError},
         fault::{Fault, ServerFault},
@@ -32,7 +39,8 @@ impl Client {
     pub(super) async fn transact(&mut self) -> Result<End, Fault> {
         let Some(mut lease) = self.lease().await? else { return Ok(End::Settled) };
         self.enter(Phase::Active);
-        self.shared.begin_lease(&lease.cancel);
+        let class = self.placing.as_ref().and_then(|placing| placing.class_name(&self.route));
+        self.shared.begin_lease(&lease.cancel, class);
         self.work.open_down(&self.engine.buffers);
         self.adopt(&mut lease);
         match poll_fn(|cx| self.poll_relay(cx, &mut lease)).await {
@@ -57,9 +65,16 @@ impl Client {
     async fn lease(&mut self) -> Result<Option<Lease<PgConnector>>, Fault> {
         let began = Instant::now();
         loop {
-            let state = StateKey(self.state.settings.key());
-            match self.queue(state).await? {
-                Wait::Granted(lease) if lease.is_alive() => {
+            let within = self.take_terms();
+            let queue = self.choose_queue();
+            match self.queue(queue.route, within).await? {
+                Wait::Granted(mut lease) if lease.is_alive() => {
+                    if queue.keeps == Keeps::Reserved
+                        && let Err(reply) = self.reserve(&mut lease)
+                    {
+                        self.deny(reply);
+                        return Ok(None);
+                    }
                     let now = Instant::now();
                     self.route.meters().wait.record(now.saturating_duration_since(began));
                     self.vigil.leased(now);
@@ -69,8 +84,7 @@ impl Client {
                 Wait::Failed(error) if is_retired(&error) => self.reroute()?,
                 Wait::Failed(error) => {
                     self.route.meters().refusals.inc();
-                    let paused = self.route.pool.totals().paused;
-                    self.deny(refusal(&error, paused)?);
+                    self.deny(self.refusal(&error)?);
                     return Ok(None);
                 }
                 Wait::Canceled => {
@@ -82,13 +96,10 @@ impl Client {
     }
 
     /// A connection that is at hand, or the next one in the route's queue; a client that goes away leaves it.
-    async fn queue(&mut self, state: StateKey) -> Result<Wait, Fault> {
-        let within = {
-            let terms = self.route.terms.load();
-            self.mode = terms.pool_mode;
-            terms.timeouts.checkout
-        };
-        let mut pending = self.route.pool.start_checkout(self.route.id, Checkout::new().state(state).within(within));
+    async fn queue(&mut self, route: RouteId, within: Duration) -> Result<Wait, Fault> {
+        let state = StateKey(self.state.settings.key());
+        let checkout = Checkout::new().state(state).within(within);
+        let mut pending = self.route.pool.start_checkout(route, checkout);
         if pending.is_waiting() {
             self.enter(Phase::Waiting);
         }
@@ -110,6 +121,14 @@ impl Client {
             Poll::Pending
         })
         .await
+    }
+
+    /// Takes over what holds for the route now. Returns how long a connection may be waited for.
+    fn take_terms(&mut self) -> Duration {
+        let terms = self.route.terms.load();
+        self.mode = terms.pool_mode;
+        self.state.session_state = terms.session_state;
+        terms.timeouts.checkout
     }
 
     /// The boundary: the connection goes back before the replies are written to a client that may be slow.
@@ -190,33 +209,34 @@ impl Client {
     }
 }
 
-/// What the client hears when there is no connection for it. Some reasons end the session.
-fn refusal(error: &CheckoutError<ServerError>, paused: bool) -> Result<ErrorReply, Fault> {
-    let fatal = |reply| Err(Fault::Refused(Box::new(reply)));
-    match error {
-        CheckoutError::Timeout(timeout) => {
-            let hint = if paused {
-                "The pool of this server is paused. RESUME on the console lets it go on."
-            } else if timeout.last_connect_error.is_some() {
-                "The database server could not be reached. See the log."
-            } else {
-                "The server connections of this route are busy. Shorten transactions, or raise budget or cap."
-            };
-            let reply = ErrorReply::error("53300", "no server connection in time (checkout_timeout)");
-            Ok(reply.detail(timeout.to_string()).hint(hint))
+impl Client {
+    /// What the client hears when there is no connection for it. Some reasons end the session.
+    fn refusal(&self, error: &CheckoutError<ServerError>) -> Result<ErrorReply, Fault> {
+        let fatal = |reply| Err(Fault::Refused(Box::new(reply)));
+        match error {
+            CheckoutError::Timeout(timeout) => {
+                let hint = if self.route.pool.totals().paused {
+                    "The pool of this server is paused. RESUME on the console lets it go on.".into()
+                } else if timeout.last_connect_error.is_some() {
+                    "The database server could not be reached. See the log.".into()
+                } else {
+                    placing::advice(timeout.blocked_by, &self.route.classes())
+                };
+                let reply = ErrorReply::error("53300", "no server connection in time (checkout_timeout)");
+                Ok(reply.detail(timeout.to_string()).hint(hint))
+            }
+            CheckoutError::Refused(refusal) => Ok(ErrorReply::error("53300", refusal.to_string())),
+            CheckoutError::LoginRefused(error) => fatal(match error.said() {
+                Some((code, message)) => {
+                    let mut reply = ErrorReply::fatal("08006", message.to_owned());
+                    reply.code = code.to_owned().into();
+                    reply.detail("The database server refused the login of the pool.")
+                }
+                None => ErrorReply::fatal("08001", "the pool cannot log in to the database server")
+                    .detail(error.to_string()),
+            }),
+            _ => fatal(ErrorReply::fatal("08006", error.to_string())),
         }
-        CheckoutError::Refused(refusal) => Ok(ErrorReply::error("53300", refusal.to_string())),
-        CheckoutError::LoginRefused(error) => fatal(match error.said() {
-            Some((code, message)) => {
-                let mut reply = ErrorReply::fatal("08006", message.to_owned());
-                reply.code = code.to_owned().into();
-                reply.detail("The database server refused the login of the pool.")
-            }
-            None => {
-                ErrorReply::fatal("08001", "the pool cannot log in to the database server").detail(error.to_string())
-            }
-        }),
-        _ => fatal(ErrorReply::fatal("08006", error.to_string())),
     }
 }
 

@@ -4,8 +4,10 @@
 //! back at its boundary, before the last replies are written to a client that may be slow to take them.
 
 mod alarms;
+mod demand;
 mod intake;
 mod lease;
+mod place;
 mod relay;
 mod replies;
 mod state;
@@ -35,6 +37,7 @@ use crate::{
     engine::Engine,
     lane::Link,
     pin::Pin,
+    placing::Placing,
     postgres::Postgres,
     postgres::fault::Fault,
     registry::{ClientEntry, Phase, Presence},
@@ -58,6 +61,8 @@ pub(crate) struct Client {
     mode: PoolMode,
     skip: Skip,
     vigil: Vigil,
+    /// What its work counts as, where that makes a difference. Boxed: mostly it makes none, and idle sessions are small.
+    placing: Option<Box<Placing>>,
     /// The reason to keep a server connection that others were shown.
     shown_pin: Option<Pin>,
 }
@@ -81,6 +86,7 @@ impl Client {
             state: State::new(settings),
             work: Work::default(),
             skip: Skip::No,
+            placing: None,
             shown_pin: None,
             shared,
             _presence: presence,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use pg::exchange::Transaction;
+use pool::Lease;
 use route::PoolMode;
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::{
     postgres::{
+        connector::PgConnector,
         fault::{Fault, ServerFault},
         server::ServerConnection,
     },
@@ -59,12 +61,13 @@ impl Client {
     pub(crate) fn poll_relay(
         &mut self,
         cx: &mut Context<'_>,
-        server: &mut ServerConnection,
+        lease: &mut Lease<PgConnector>,
     ) -> Poll<Result<End, Fault>> {
         if self.poll_alarm(cx)? == Alarmed::Timeout {
             self.stop_query();
         }
         loop {
+            let server: &mut ServerConnection = lease;
             if !self.work.up.unscanned().is_empty() && self.translate(server)? == Next::Leave {
                 return Poll::Ready(Ok(End::ClientLeft));
             }
@@ -77,6 +80,10 @@ impl Client {
             if self.is_settled(server) {
                 return Poll::Ready(Ok(End::Settled));
             }
+            if self.placing.is_some() {
+                self.keep_place(lease)?;
+            }
+            let server: &mut ServerConnection = lease;
             let written = from_server != Side::More && self.poll_write_down(cx, server)?;
             let from_client = self.poll_read_up(cx, server)?;
             // Both sides must have been asked once without success, or they would not wake this task.
@@ -178,6 +185,7 @@ impl Client {
             interner: &self.route.shared.interner,
             statements_max: prepared.per_client_max,
             reuse_unnamed: prepared.reuse_unnamed,
+            placing: self.placing.as_deref(),
         };
         (Translator { state: &mut self.state, server, rules }, &mut self.work)
     }

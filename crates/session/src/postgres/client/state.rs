@@ -5,6 +5,7 @@ use pg::{
     settings::{Settings, Value},
     statement::ClientStatements,
 };
+use route::SessionState;
 use sql::{Effects, Scope, SettingChange, Verdict};
 
 use crate::{pin::Pin, postgres::server::ServerConnection};
@@ -20,6 +21,27 @@ const PINNING: [(Effects, Pin); 8] = [
     (Effects::SET_CONFIG, Pin::Settings),
     (Effects::SESSION_FUNCTION, Pin::Function),
 ];
+
+/// The setting by which a session says what work it does: Vitess's `workload`.
+pub(super) const WORKLOAD: &[u8] = b"evenkeel.workload";
+
+/// Settings that follow a client whatever is to become of others: what its class is chosen by, and how its texts are read.
+const FOLLOWED: [&[u8]; 4] = [WORKLOAD, b"application_name", b"client_encoding", b"standard_conforming_strings"];
+
+fn is_followed(name: &[u8]) -> bool {
+    FOLLOWED.iter().any(|followed| followed.eq_ignore_ascii_case(name))
+}
+
+/// Whether a text changes a setting that makes its connection the session's own, where that is so configured.
+pub(super) fn reserves(text: &[u8]) -> bool {
+    let Some(mut changes) = sql::inspect_settings(text, true) else { return true };
+    changes.any(|change| match change {
+        SettingChange::Set { name, scope, .. } => scope == Scope::Session && !is_followed(name),
+        SettingChange::TransactionDefaults { .. } => true,
+        // Back to where it began.
+        SettingChange::Reset { .. } | SettingChange::ResetAll => false,
+    })
+}
 
 /// Client encodings in which a byte of a longer character may look like ASCII.
 const HIDING: [&str; 8] = ["SJIS", "SHIFTJIS2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB", "MSKANJI"];
@@ -40,6 +62,8 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     /// What it came with; RESET leads back to it.
     startup: Settings,
+    /// What becomes of settings that it changes.
+    pub(crate) session_state: SessionState,
     pin: Option<Pin>,
     changes: Vec<Change>,
     underway: Underway,
@@ -250,10 +274,7 @@ impl State {
         if pg::settings::is_report_only(name) {
             return;
         }
-        let value = Value::Plain(value.into());
-        if !self.settings.set(name, value.clone()) || !server.settings.set(name, value) {
-            self.pin_for(Pin::Settings);
-        }
+        self.take_over(name, &Value::Plain(value.into()), server);
         self.check_legible();
     }
 
@@ -272,15 +293,25 @@ impl State {
         }
     }
 
+    /// A setting of the connection has this value now.
+    fn take_over(&mut self, name: &[u8], value: &Value, server: &mut ServerConnection) {
+        let follows = self.session_state != SessionState::Ignore || is_followed(name);
+        if (follows && !self.settings.set(name, value.clone())) || !server.settings.set(name, value.clone()) {
+            self.pin_for(Pin::Settings);
+        }
+    }
+
     fn apply(&mut self, what: What, server: &mut ServerConnection) {
+        if let What::Set(name, _) = &what
+            && self.session_state == SessionState::Reserve
+            && !is_followed(name)
+        {
+            self.pin_for(Pin::Reserved);
+        }
         match what {
             // Reported parameters are followed by their reports, which are exact.
             What::Set(name, _) | What::Reset(name) if server.reports(&name) => {}
-            What::Set(name, value) => {
-                if !self.settings.set(&name, value.clone()) || !server.settings.set(&name, value) {
-                    self.pin_for(Pin::Settings);
-                }
-            }
+            What::Set(name, value) => self.take_over(&name, &value, server),
             What::Reset(name) => {
                 server.settings.reset(&name);
                 let startup = self.startup.get(&name.to_ascii_lowercase()).cloned();

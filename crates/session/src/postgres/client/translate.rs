@@ -18,12 +18,14 @@ use route::PoolMode;
 use sql::{Deallocate, Effects, Identifier, Verdict};
 
 use super::{
+    demand,
     state::State,
     work::{Retry, Suspect, Work},
 };
 use crate::{
     flow::Flow,
     pin::Pin,
+    placing::Placing,
     postgres::{
         fault::Fault,
         server::{ServerConnection, Unnamed},
@@ -39,6 +41,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) statements_max: usize,
     /// Whether an unnamed `Parse` may be answered by a statement that is prepared already.
     pub(crate) reuse_unnamed: bool,
+    /// What the lease counts as, where that makes a difference.
+    pub(crate) placing: Option<&'a Placing>,
 }
 
 /// What the client wants next.
@@ -69,6 +73,9 @@ impl Translator<'_> {
             if header.tag == client::TERMINATE {
                 return Ok(Next::Leave);
             }
+            if self.belongs_elsewhere(header.tag, work.up.unscanned()) {
+                break;
+            }
             if self.server.exchange.is_at_boundary() {
                 self.begin_unit(header.tag, work);
             }
@@ -78,6 +85,23 @@ impl Translator<'_> {
             work.translated(header.total);
         }
         Ok(Next::Wait)
+    }
+
+    /// Whether a unit of work begins here that is for another lease than the units before it, which are not answered yet: the
+    /// lease ends with them.
+    fn belongs_elsewhere(&self, tag: u8, unit: &[u8]) -> bool {
+        let Some(placing) = self.rules.placing else { return false };
+        let exchange = &self.server.exchange;
+        let behind = exchange.readies_owed() > 0 && exchange.ends_with_ready() && !exchange.takes_copy_data();
+        let begins = matches!(tag, client::QUERY | client::FUNCTION_CALL | client::PARSE | client::BIND);
+        let ends = exchange.transaction() == Transaction::Idle
+            && self.state.pin().is_none()
+            && self.rules.mode != PoolMode::Session;
+        if !(behind && begins && ends) {
+            return false;
+        }
+        let demand = demand::of_unit(unit, &self.state.statements);
+        placing.is_elsewhere(demand, self.state.session_state)
     }
 
     /// Sends a unit again that failed before it ran, with its statements prepared afresh.

@@ -4,6 +4,7 @@ use mysql::{
     Status, settings,
     view::{Change, OkPacket},
 };
+use route::SessionState;
 use sql::mysql::{Assignment, Charset, Scope, Value};
 
 use super::State;
@@ -28,6 +29,19 @@ pub(super) const TRACKED_BY_DEFAULT: [&[u8]; 6] = [
     b"redirect_url",
     b"time_zone",
 ];
+
+/// Variables that follow a client whatever is to become of others: where its transactions end, and in which characters it
+/// speaks. They cost no connection of its own.
+const FOLLOWED: [&[u8]; 5] = [
+    b"autocommit",
+    b"character_set_client",
+    b"character_set_connection",
+    b"character_set_results",
+    b"collation_connection",
+];
+
+/// So does this one, where others are forgotten: by it the client's texts are read.
+const READING: &[u8] = b"sql_mode";
 
 impl State {
     /// A result is complete. Takes over what the server tells of the session.
@@ -62,11 +76,27 @@ impl State {
             server.insert_id = InsertId::Known(id);
             return;
         }
-        let kept = settings::is_replayable(name) && self.settings.set(name, value) && server.settings.set(name, value);
+        let forgets = self.session_state == SessionState::Ignore && !FOLLOWED.contains(&name) && name != READING;
+        let kept = settings::is_replayable(name)
+            && (forgets || self.settings.set(name, value))
+            && server.settings.set(name, value);
         if !kept {
             self.pin_for(Pin::Settings);
+        } else if self.session_state == SessionState::Reserve && !FOLLOWED.contains(&name) {
+            self.pin_for(Pin::Reserved);
         }
         self.check_reading();
+    }
+
+    /// Whether a text changes a setting that makes its connection the session's own, where that is so configured.
+    pub(crate) fn reserves(&self, text: &[u8]) -> bool {
+        let Some(mut assignments) = sql::mysql::assignments(text, self.reading) else { return true };
+        assignments.any(|assignment| match assignment {
+            Assignment::System { scope: Scope::Session, name, .. } => {
+                !FOLLOWED.contains(&name.to_ascii_lowercase().as_slice())
+            }
+            _ => false,
+        })
     }
 
     /// Characteristics told outside a transaction are those of the next one.

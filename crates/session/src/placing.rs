@@ -1,0 +1,224 @@
+//! A session's place among the classes of its server: which of them takes what it sends, and what its lease counts as.
+
+use std::sync::Arc;
+
+use pool::{BlockedBy, Connector, Lease, NoTransfer, RouteId};
+use route::{Choice, ClassIndex, Classes, SessionState, Traffic};
+
+use crate::{
+    demand::{Demand, SetsSettings},
+    engine::Engine,
+    lane::Lane,
+    registry::ClientEntry,
+    seats::Era,
+};
+
+/// What a session has chosen. It has none where there is nothing to choose.
+#[derive(Debug)]
+pub(crate) struct Placing {
+    /// Under which configuration, and from which words of the client's, by their fingerprint.
+    chosen_for: (Era, u64),
+    choice: Choice,
+    place: Place,
+}
+
+/// What a session's lease counts as.
+#[derive(Debug)]
+struct Place {
+    class: ClassIndex,
+    traffic: Traffic,
+}
+
+/// Where a unit of work waits for its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Queue {
+    pub(crate) route: RouteId,
+    pub(crate) keeps: Keeps,
+}
+
+/// Whether a unit of work makes its connection the session's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    No,
+    /// It does, if there is room for another session that has one.
+    Reserved,
+}
+
+/// What a session holds its connection for, between its units of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// Nothing: it goes back.
+    Nothing,
+    /// A transaction.
+    Transaction,
+    /// The session, inside a transaction or not.
+    Session,
+}
+
+impl Placing {
+    /// The choice under a configuration, from words of the client's with this fingerprint.
+    pub(crate) fn new(era: Era, words: u64, choice: Choice) -> Self {
+        let place = Place { class: ClassIndex::DEFAULT, traffic: Traffic::Statement };
+        Self { chosen_for: (era, words), choice, place }
+    }
+
+    /// Whether it is the choice under this configuration, from these words.
+    pub(crate) fn is_for(&self, era: Era, words: u64) -> bool {
+        self.chosen_for == (era, words)
+    }
+
+    /// Which class takes this.
+    fn class(&self, demand: Demand) -> ClassIndex {
+        self.choice.class(demand.traffic, demand.kind)
+    }
+
+    /// A lease is asked for that is to count as this. Returns where.
+    pub(crate) fn enter(
+        &mut self,
+        demand: Demand,
+        session_state: SessionState,
+        engine: &Engine,
+        lane: &Arc<Lane>,
+    ) -> Queue {
+        let class = self.class(demand);
+        self.place = Place { class, traffic: demand.traffic };
+        let keeps = match demand.keeps(session_state) {
+            true => Keeps::Reserved,
+            false => Keeps::No,
+        };
+        Queue { route: engine.seat(lane, class), keeps }
+    }
+
+    /// Whether a unit of work must wait for the end of the lease under way, because it is for another one: of another class,
+    /// or of a transaction, of which not everybody may have one more.
+    pub(crate) fn is_elsewhere(&self, demand: Demand, session_state: SessionState) -> bool {
+        if self.place.traffic == Traffic::Transaction {
+            return false;
+        }
+        demand.traffic == Traffic::Transaction || demand.keeps(session_state) || self.class(demand) != self.place.class
+    }
+
+    /// To which class the lease belongs, and as what, for what is held now; `None`: it counts as that already.
+    pub(crate) fn destination(&self, holds: Holds, reserved: Option<ClassIndex>) -> Option<(ClassIndex, Traffic)> {
+        match holds {
+            Holds::Session => {
+                let reserved = reserved.filter(|&reserved| reserved != self.place.class)?;
+                Some((reserved, Traffic::Statement))
+            }
+            Holds::Transaction if self.place.traffic != Traffic::Transaction => {
+                let opened = Demand::ANY.as_traffic(Traffic::Transaction);
+                Some((self.class(opened), Traffic::Transaction))
+            }
+            Holds::Transaction | Holds::Nothing => None,
+        }
+    }
+
+    /// Moves the lease there.
+    ///
+    /// # Errors
+    /// It stays where it is.
+    pub(crate) fn move_lease<C: Connector>(
+        &mut self,
+        lease: &mut Lease<C>,
+        (class, traffic): (ClassIndex, Traffic),
+        engine: &Engine,
+        lane: &Arc<Lane>,
+        client: &ClientEntry,
+    ) -> Result<(), NoTransfer> {
+        let route = engine.seat(lane, class);
+        if lease.route() != route {
+            lease.transfer(route)?;
+        }
+        self.place = Place { class, traffic };
+        client.move_lease(self.class_name(lane));
+        Ok(())
+    }
+
+    /// The class that the lease counts in.
+    pub(crate) fn class_name(&self, lane: &Lane) -> Option<Arc<str>> {
+        Some(lane.seats.seating().classes.list().get(self.place.class.get())?.name.clone())
+    }
+}
+
+impl Demand {
+    /// Whether the session keeps the connection from then on, if settings are treated like this.
+    fn keeps(self, session_state: SessionState) -> bool {
+        (session_state, self.settings) == (SessionState::Reserve, SetsSettings::Yes)
+    }
+}
+
+/// What is to be done about a limit that kept somebody waiting for too long.
+pub(crate) fn advice(blocked_by: BlockedBy, classes: &Classes) -> String {
+    match blocked_by {
+        BlockedBy::Class { class, cap } => {
+            let name = classes.list().get(class.number()).map_or("default", |class| &*class.name);
+            format!(
+                "The class {name} has all of its {cap} connections in use. Shorten what uses them, or raise the cap of the \
+                 class (servers.classes, or cap in [[classes]])."
+            )
+        }
+        BlockedBy::Route { cap } => format!(
+            "This user has all of its {cap} connections to this database in use. Shorten transactions, or raise the cap \
+             (cap in [[routes]])."
+        ),
+        _ => "The server connections of this route are busy. Shorten transactions, or raise the server's budget \
+              (servers.budget)."
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use route::{Classes, StatementKind, Who};
+
+    use super::*;
+
+    fn placed(traffic: Traffic) -> (Placing, Classes) {
+        let classes = Classes::vttablet();
+        let mut placing = Placing::new(Era::PLAIN, 0, classes.of(&Who::new("ada", "shop")));
+        let class = placing.class(Demand::ANY.as_traffic(traffic));
+        placing.place = Place { class, traffic };
+        (placing, classes)
+    }
+
+    #[test]
+    fn a_unit_of_another_class_waits_for_the_end_of_the_lease() {
+        let (replay, reserve) = (SessionState::Replay, SessionState::Reserve);
+        let (placing, _) = placed(Traffic::Statement);
+        let select = Demand::statement(StatementKind::Select);
+        let sets = Demand { settings: SetsSettings::Yes, ..Demand::ANY };
+        assert!(!placing.is_elsewhere(select, replay));
+        assert!(placing.is_elsewhere(select.as_traffic(Traffic::Stream), replay));
+        assert!(placing.is_elsewhere(select.as_traffic(Traffic::Transaction), replay));
+        assert!(placing.is_elsewhere(sets, reserve) && !placing.is_elsewhere(sets, replay));
+        // What follows a BEGIN that is not answered yet may be anything inside its transaction.
+        let (inside, _) = placed(Traffic::Transaction);
+        for demand in [select, select.as_traffic(Traffic::Stream), select.as_traffic(Traffic::Transaction), sets] {
+            assert!(!inside.is_elsewhere(demand, reserve));
+        }
+    }
+
+    #[test]
+    fn a_lease_moves_to_where_what_it_is_held_for_belongs() {
+        let (placing, classes) = placed(Traffic::Statement);
+        let (reserved, transaction) = (classes.reserved().unwrap(), classes.named("transaction").unwrap());
+        assert_eq!(placing.destination(Holds::Nothing, Some(reserved)), None);
+        assert_eq!(placing.destination(Holds::Transaction, Some(reserved)), Some((transaction, Traffic::Transaction)));
+        assert_eq!(placing.destination(Holds::Session, Some(reserved)), Some((reserved, Traffic::Statement)));
+        assert_eq!(placing.destination(Holds::Session, None), None);
+        let (mut placing, _) = placed(Traffic::Transaction);
+        assert_eq!(placing.destination(Holds::Transaction, Some(reserved)), None);
+        placing.place = Place { class: reserved, traffic: Traffic::Statement };
+        assert_eq!(placing.destination(Holds::Session, Some(reserved)), None);
+    }
+
+    #[test]
+    fn advice_names_class_and_setting() {
+        let classes = Classes::vttablet();
+        let class = pool::ClassId::new(classes.named("stream").unwrap().get()).unwrap();
+        let advice = advice(BlockedBy::Class { class, cap: 200 }, &classes);
+        assert!(advice.contains("class stream") && advice.contains("200") && advice.contains("servers.classes"));
+        assert!(super::advice(BlockedBy::Route { cap: 3 }, &classes).contains("cap in [[routes]]"));
+        assert!(super::advice(BlockedBy::Budget, &classes).contains("servers.budget"));
+    }
+}
