@@ -6,6 +6,7 @@ mod mysql;
 mod pg;
 mod router;
 mod runtime;
+mod sizing;
 mod usage;
 
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub(crate) struct Arguments {
     /// Clients at a time, such as 8,64 (mysql only).
     #[arg(long, value_delimiter = ',')]
     clients: Vec<u32>,
-    /// In front of this server only (mysql and mysql-fairness).
+    /// In front of this server only (mysql, mysql-fairness and sizing).
     #[arg(long, value_enum)]
     server: Option<MySqlServer>,
 }
@@ -59,6 +60,8 @@ enum What {
     Pg,
     /// sysbench through the pooler, MySQL Router and directly: CPU, throughput, latency, memory.
     Mysql,
+    /// What `evenkeel size` advises, beside the throughput and the waits of other sizes.
+    Sizing,
     /// Cost of a scheduling decision with 10 to 100,000 routes, and the simulated scenarios.
     Scheduler,
     /// The embeddable pool beside other pools.
@@ -78,10 +81,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if asked(What::Pool) {
         example("evenkeel-pool", "compare")?;
     }
-    if asked(What::Runtime) || asked(What::Fairness) || asked(What::Pg) {
+    if asked(What::Runtime) || asked(What::Fairness) || asked(What::Pg) || asked(What::Sizing) {
         setup::servers()?;
     }
-    if asked(What::MysqlFairness) || asked(What::Mysql) {
+    if asked(What::MysqlFairness) || asked(What::Mysql) || asked(What::Sizing) {
         setup::mysql_servers()?;
     }
     if asked(What::Runtime) {
@@ -98,6 +101,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if asked(What::Mysql) {
         mysql::run(arguments)?;
+    }
+    if asked(What::Sizing) {
+        sizing::run(arguments)?;
     }
     Ok(())
 }

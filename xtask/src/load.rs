@@ -230,13 +230,19 @@ impl Task {
 }
 
 /// A raw connection of either protocol.
-enum Link {
+pub(crate) enum Link {
+    /// Speaks PostgreSQL.
     Postgres(Wire),
+    /// Speaks MySQL.
     MySql(MyWire),
 }
 
 impl Link {
-    fn log_in(plan: &Plan) -> Result<Self> {
+    /// Logs in as the plan says.
+    ///
+    /// # Errors
+    /// When refused.
+    pub(crate) fn log_in(plan: &Plan) -> Result<Self> {
         let Plan { address, user, password, database, .. } = plan;
         Ok(match plan.protocol {
             Protocol::Postgres => Self::Postgres(Wire::log_in(address, user, password, database)?),
@@ -244,7 +250,11 @@ impl Link {
         })
     }
 
-    fn ask(&mut self, sql: &str) -> Result<()> {
+    /// Runs a statement to the end of its answer.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn ask(&mut self, sql: &str) -> Result<()> {
         match self {
             Self::Postgres(wire) => wire.query(sql).map(drop),
             Self::MySql(wire) => wire.query(sql).map(drop),
@@ -252,7 +262,7 @@ impl Link {
     }
 
     /// Says good-bye; nothing is left to do about it when that fails.
-    fn leave(self) {
+    pub(crate) fn leave(self) {
         match self {
             Self::Postgres(wire) => wire.terminate().ok(),
             Self::MySql(wire) => wire.quit().ok(),

@@ -41,7 +41,7 @@ pub(super) fn seconds(text: &str) -> Result<u32, String> {
 
 /// The most connections to measure with: three numbers at least make a curve.
 pub(super) fn measured(text: &str) -> Result<u32, String> {
-    whole(text, 4, 10_000)
+    whole(text, 3, 10_000)
 }
 
 /// A percentile: 99, 99.9, p99.

@@ -62,9 +62,8 @@ impl External {
         match self.protocol {
             Protocol::Postgres => pgbench(&self.run(self.pgbench(connections, &seconds), "pgbench", b"")?),
             Protocol::Mysql => {
-                // Its only way to take a password that others on the machine do not see.
-                let password = [b"mysql-password=", &*self.password, b"\n"].concat();
-                sysbench(&self.run(self.sysbench(connections, &seconds), "sysbench", &password)?)
+                let options = self.sysbench_password()?;
+                sysbench(&self.run(self.sysbench(connections, &seconds), "sysbench", &options)?)
             }
         }
     }
@@ -101,6 +100,16 @@ impl External {
         command
     }
 
+    /// A line of its configuration, which is its only way to take a password that others on the machine do not see. It knows
+    /// quotes there and no escapes.
+    fn sysbench_password(&self) -> Result<Vec<u8>> {
+        let without = |quote: &u8| !self.password.contains(quote);
+        let quote = b"\"'".iter().find(|quote| without(quote)).filter(|_| without(&b'\n'));
+        let quote =
+            [*quote.context("--with sysbench: it takes no password with both kinds of quotes, or with line breaks")?];
+        Ok([b"mysql-password=", &quote[..], &self.password, &quote, b"\n"].concat())
+    }
+
     /// Runs it to the end; its report.
     fn run(&self, mut command: Command, name: &str, input: &[u8]) -> Result<String> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -113,9 +122,9 @@ impl External {
         let output = child.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            let said: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-            let end = said.get(said.len().saturating_sub(3)..).unwrap_or_default().join("; ");
-            bail!("{name} ended with {}: {}", output.status, shown(&end));
+            let said = said.lines().filter(|line| line.contains("error") || line.contains("FATAL"));
+            let said = said.take(3).collect::<Vec<_>>().join("; ");
+            bail!("{name} ended with {}: {}", output.status, shown(&said));
         }
         Ok(said)
     }
@@ -166,6 +175,27 @@ mod tests {
                       Latency (ms):\n         min: 0.1\n         avg:                                    2.43\n";
         let sample = sysbench(report).unwrap();
         assert_eq!((sample.throughput, sample.latency, sample.failed), (411.25, Duration::from_micros(2_430), 3));
+    }
+
+    #[test]
+    fn passwords_for_sysbench_are_quoted() {
+        let line = |password: &[u8]| {
+            let tool = External {
+                protocol: Protocol::Mysql,
+                address: Address::Unix { path: "/run/mysqld/mysqld.sock".into() },
+                user: "app".into(),
+                password: password.to_vec(),
+                database: "shop".into(),
+                script: "oltp_read_only".into(),
+            };
+            tool.sysbench_password().map(|line| String::from_utf8(line).unwrap())
+        };
+        assert_eq!(line(b"open sesame").unwrap(), "mysql-password=\"open sesame\"\n");
+        assert_eq!(line(b"a\"b").unwrap(), "mysql-password='a\"b'\n");
+        for password in [&b"a\"b'c"[..], b"a\nmysql-host=b"] {
+            let told = line(password).unwrap_err().to_string();
+            assert!(!told.contains("a\""), "{told}");
+        }
     }
 
     #[test]
