@@ -63,6 +63,8 @@ mod connector;
 mod error;
 mod handoff;
 mod keeper;
+#[cfg(feature = "serde")]
+mod keys;
 mod lease;
 mod ledger;
 mod observer;

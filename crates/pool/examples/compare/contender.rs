@@ -73,8 +73,14 @@ impl Contender for Evenkeel {
     fn new(max: u32, source: Source) -> Self {
         let settings = Settings { budget: max, test_on_checkout: None, ..Settings::default() };
         let pool = Pool::new(source, settings, ());
-        let limits =
-            RouteLimits { class: ClassId(0), weight: 1, guarantee: 0, cap: None, min_idle: 0, max_waiters: None };
+        let limits = RouteLimits {
+            class: ClassId::default(),
+            weight: 1,
+            guarantee: 0,
+            cap: None,
+            min_idle: 0,
+            max_waiters: None,
+        };
         let route = pool.add_route((), limits);
         Self(pool, route)
     }
