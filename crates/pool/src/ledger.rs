@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use scheduler::{
     BlockedBy, ClassId, CloseReason, ConnId, ConnectFailure, Decision, Detach, ExpireReason, Refusal, Request, RouteId,
-    Scheduler, StateKey, Ticket, Time,
+    Scheduler, StateKey, Ticket, Time, TransactionLimiter,
 };
 
 use crate::connector::Connector;
@@ -30,6 +30,7 @@ use crate::table::{CallSite, Table};
 /// Who has what, and who waits. One value, one lock.
 pub(crate) struct Ledger<C: Connector> {
     pub(crate) scheduler: Scheduler,
+    pub(crate) limiter: TransactionLimiter,
     pub(crate) settings: Settings,
     pub(crate) life: Life,
     pub(crate) table: Table<C::Connection>,
@@ -166,6 +167,7 @@ impl<C: Connector> Ledger<C> {
     pub(crate) fn new(settings: Settings, seed: u64, now: Time) -> Self {
         Self {
             scheduler: Scheduler::new(settings.limits(), settings.recycling(), seed, now),
+            limiter: TransactionLimiter::default(),
             settings,
             life: Life::Serving,
             table: Table::new(),

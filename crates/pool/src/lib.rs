@@ -75,6 +75,7 @@ mod shared;
 mod snapshot;
 mod table;
 mod tasks;
+mod transaction;
 
 #[cfg(feature = "mysql-async")]
 pub use adapters::mysql;
@@ -89,8 +90,9 @@ pub use options::{OnReturn, Options, Session};
 pub use pool::{CloseReport, Pool};
 pub use scheduler::{
     BlockedBy, CLASSES_MAX, ClassId, ClassLimits, ClassSet, ClassView, CloseCounts, CloseReason, ConnId,
-    ConnectFailure, Faults, Home, Moves, NoTransfer, Realm, Refusal, Reuse, RouteId, RouteLimits, RouteView, StateKey,
-    Time, Totals,
+    ConnectFailure, Faults, Home, LimitMode, Moves, NoTransfer, OverLimit, Party, Realm, Refusal, Refusals, Reuse,
+    RouteId, RouteLimits, RouteView, StateKey, Time, Totals, TransactionLimit, TransactionView,
 };
 pub use settings::Settings;
 pub use snapshot::{Activity, ConnectionView, Snapshot};
+pub use transaction::TransactionPermit;

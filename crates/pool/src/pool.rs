@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scheduler::{ClassId, ClassLimits, Home, Request, RouteId, RouteLimits, RouteView, StateKey, Time, Totals};
+use scheduler::{
+    ClassId, ClassLimits, Home, OverLimit, Request, RouteId, RouteLimits, RouteView, StateKey, Time, Totals,
+    TransactionLimit,
+};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,6 +22,7 @@ use crate::settings::Settings;
 use crate::shared::{Shared, Starter};
 use crate::snapshot::Snapshot;
 use crate::table::CallSite;
+use crate::transaction::TransactionPermit;
 
 /// A pool of connections to one server, shared by routes. A clone is another handle to the same pool.
 ///
@@ -156,8 +160,14 @@ impl<C: Connector> Pool<C> {
         drop(target);
     }
 
-    /// Opens up to this many connections of a route ahead of demand, at most what can be had within
-    /// [`Settings::checkout_timeout`], and returns how many stood ready.
+    /// Opens connections of a route ahead of demand, once, until it has this many. Returns at once; they take only slots that
+    /// nobody else wants, so it may take a while. An unknown route is ignored.
+    pub fn open_ahead(&self, route: RouteId, connections: u32) {
+        self.act(|ledger, now| ledger.scheduler.open_ahead(route, connections, now));
+    }
+
+    /// Waits until up to this many connections of a route stand ready, at most for [`Settings::checkout_timeout`], and
+    /// returns how many did. Meanwhile nobody else gets those that do.
     pub async fn warm(&self, route: RouteId, connections: u32) -> u32 {
         let pending: Vec<_> = (0..connections).map(|_| self.start_checkout(route, Checkout::new())).collect();
         let mut leases = Vec::new();
@@ -183,6 +193,26 @@ impl<C: Connector> Pool<C> {
     /// Sets what holds for a class.
     pub fn set_class(&self, class: ClassId, limits: ClassLimits) {
         self.act(|ledger, now| ledger.scheduler.set_class(class, limits, now));
+    }
+
+    /// Sets how many transactions one party may have at once.
+    pub fn set_transaction_limit(&self, limit: TransactionLimit) {
+        self.shared.lock().limiter.set_limit(limit);
+    }
+
+    /// Lets a transaction of this party in, unless it has as many as [`TransactionLimit`] allows it of what its classes can
+    /// hold at this moment. `None`: there is no limit. The permit is to be kept as long as the transaction.
+    ///
+    /// # Errors
+    /// [`OverLimit`]: it has. Nobody waits for this.
+    pub fn begin_transaction(&self, party: &Arc<str>) -> Result<Option<TransactionPermit<C>>, OverLimit> {
+        let admission = {
+            let ledger = &mut *self.shared.lock();
+            let capacity = ledger.scheduler.capacity(ledger.limiter.limit().classes);
+            ledger.limiter.begin(party, capacity)?
+        };
+        let permit = |admission| TransactionPermit::new(Arc::clone(&self.shared), Arc::clone(party), admission);
+        Ok(admission.map(permit))
     }
 
     /// Lends nothing until [`resume`](Self::resume). Requests queue and keep their deadlines.

@@ -3,7 +3,9 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use scheduler::{ClassId, ClassView, CloseReason, ConnId, Faults, RouteId, RouteView, StateKey, Time, Totals};
+use scheduler::{
+    ClassId, ClassView, CloseReason, ConnId, Faults, RouteId, RouteView, StateKey, Time, Totals, TransactionView,
+};
 
 use crate::connector::Connector;
 use crate::ledger::Ledger;
@@ -22,6 +24,8 @@ pub struct Snapshot {
     pub classes: Vec<(ClassId, ClassView)>,
     /// Every route.
     pub routes: Vec<(RouteId, RouteView)>,
+    /// The limit on transactions, and who has how many.
+    pub transactions: TransactionView,
     /// Every connection that holds a permit.
     pub connections: Vec<ConnectionView>,
 }
@@ -79,6 +83,7 @@ impl<C: Connector> Ledger<C> {
             faults: *self.scheduler.faults(),
             classes: self.scheduler.classes().collect(),
             routes: self.scheduler.routes().collect(),
+            transactions: self.limiter.view(self.scheduler.capacity(self.limiter.limit().classes)),
             connections: self.table.iter().map(|entry| self.view(entry, now)).collect(),
         }
     }

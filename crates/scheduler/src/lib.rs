@@ -87,6 +87,7 @@ mod connect;
 mod control;
 mod heap;
 mod lease;
+mod limiter;
 mod list;
 mod pace;
 mod rekey;
@@ -103,6 +104,7 @@ mod view;
 mod waiter;
 
 pub use classes::*;
+pub use limiter::*;
 pub use scheduler::Scheduler;
 pub use types::*;
 pub use view::{ClassView, CloseCounts, Faults, RouteView, Totals};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::caps::Caps;
 use crate::class::Class;
-use crate::classes::ClassId;
+use crate::classes::{ClassId, ClassSet};
 use crate::conn::{Conn, ConnState};
 use crate::heap::Heap;
 use crate::list::List;
@@ -170,6 +170,15 @@ impl Scheduler {
     /// All classes there have been, by number.
     pub fn classes(&self) -> impl Iterator<Item = (ClassId, ClassView)> {
         ClassView::all(self).into_iter().enumerate().filter_map(|(number, view)| Some((ClassId::new(number)?, view)))
+    }
+
+    /// The most connections that these classes can hold together: their caps, and at most the budget.
+    #[must_use]
+    pub fn capacity(&self, classes: ClassSet) -> u32 {
+        let budget = self.limits.budget;
+        let known = (0..self.classes.len()).filter(|class| ClassId::new(*class).is_some_and(|id| classes.contains(id)));
+        let caps = known.map(|class| self.caps.of(class).limits().cap.unwrap_or(budget));
+        caps.fold(0, u32::saturating_add).min(budget)
     }
 
     /// Sums over all routes.
