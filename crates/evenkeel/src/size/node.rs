@@ -26,7 +26,10 @@ const PARTS: u32 = 15;
 /// The node does not answer, was restarted meanwhile, or its load makes no sense with the terms.
 pub(super) fn size(url: &str, length: Duration, terms: &Terms) -> Result<Answer> {
     let node = Node::parse(url)?;
-    report::answer(&node, length, &watch(&node, length)?, terms)
+    let servers = watch(&node, length)?;
+    // A node that is older than the page knows nothing of limits; everything else of it is well.
+    let limits = look::limits(&node).unwrap_or_default();
+    report::answer(&node, length, &servers, &limits, terms)
 }
 
 fn watch(node: &Node, length: Duration) -> Result<Vec<ServerLoad>> {

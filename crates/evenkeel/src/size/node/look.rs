@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use sizing::ServerLimit;
 
 use super::{
     exposition::{Distribution, Labels, Page},
@@ -72,6 +73,15 @@ pub(super) struct RouteEntry {
     pub(super) guarantee: u32,
 }
 
+/// A line of `/api/sum`.
+#[derive(Debug, Deserialize)]
+pub(super) struct SumEntry {
+    server: String,
+    term: String,
+    #[serde(default)]
+    connections: Option<i64>,
+}
+
 impl Look {
     /// # Errors
     /// The node does not answer.
@@ -102,6 +112,29 @@ pub(super) fn route_entries(node: &Node) -> Result<Vec<RouteEntry>> {
     entries(node, "/api/routes")
 }
 
+/// What each server lets in, where the node knows it.
+///
+/// # Errors
+/// The node does not answer. One of a version without the page knows nothing.
+pub(super) fn limits(node: &Node) -> Result<BTreeMap<String, ServerLimit>> {
+    Ok(limits_of(&entries::<SumEntry>(node, "/api/sum")?))
+}
+
+pub(super) fn limits_of(lines: &[SumEntry]) -> BTreeMap<String, ServerLimit> {
+    let number = |server: &str, term: &str| {
+        let line = lines.iter().find(|line| line.server == server && line.term == term)?;
+        u32::try_from(line.connections?).ok()
+    };
+    let limit = |server: &str| {
+        Some(ServerLimit {
+            max_connections: number(server, "max_connections")?,
+            reserve: number(server, "reserve")?,
+            others: number(server, "others")?,
+        })
+    };
+    lines.iter().filter_map(|line| Some((line.server.clone(), limit(&line.server)?))).collect()
+}
+
 fn entries<T: for<'de> Deserialize<'de>>(node: &Node, path: &str) -> Result<Vec<T>> {
     let text = node.get(path)?;
     serde_json::from_str(&text).with_context(|| format!("{node}{path}: this is not what a node of Evenkeel answers"))
@@ -127,4 +160,24 @@ pub(super) fn routes(page: &Page) -> BTreeMap<RouteName, Counts> {
         flavour: label(labels, "flavour"),
     };
     all.into_iter().map(|labels| (name(labels), counts(labels))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_from_the_sum() {
+        let lines = r#"[
+            {"server": "a", "term": "budget", "setting": null, "connections": 40, "how": ""},
+            {"server": "a", "term": "max_connections", "connections": 100},
+            {"server": "a", "term": "reserve", "connections": 3},
+            {"server": "a", "term": "others", "connections": 7},
+            {"server": "b", "term": "usable", "connections": null}
+        ]"#;
+        let lines: Vec<SumEntry> = serde_json::from_str(lines).unwrap();
+        let limits = limits_of(&lines);
+        assert_eq!(limits.len(), 1);
+        assert_eq!(limits["a"], ServerLimit { max_connections: 100, reserve: 3, others: 7 });
+    }
 }

@@ -1,6 +1,6 @@
 //! What `evenkeel size --from` prints.
 
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use anyhow::{Context, Result};
 use sizing::{ASSUMPTIONS, Advice, Error, Knee, Needs, Queue, ServerLimit, Workload, count, real, time};
@@ -18,12 +18,20 @@ use crate::size::{
 };
 
 /// What is said of every server.
-pub(super) fn answer(node: &Node, length: Duration, servers: &[ServerLoad], terms: &Terms) -> Result<Answer> {
+pub(super) fn answer(
+    node: &Node,
+    length: Duration,
+    servers: &[ServerLoad],
+    limits: &BTreeMap<String, ServerLimit>,
+    terms: &Terms,
+) -> Result<Answer> {
     let mut answer = Answer::default();
     let _ = writeln!(answer.text, "{node}, watched for {}", time(length.as_secs_f64()));
     for server in servers {
         let name = &server.entry.server;
-        let said = of_server(server, terms).with_context(|| format!("server {}", shown(name)))?;
+        let limit = terms.limit.or_else(|| limits.get(name).map(|limit| shared(*limit, terms.instances)));
+        let terms = Terms { limit, ..*terms };
+        let said = of_server(server, &terms).with_context(|| format!("server {}", shown(name)))?;
         answer.text += "\n";
         answer.text += &said.text;
         answer.charts.extend(said.charts);
@@ -33,6 +41,11 @@ pub(super) fn answer(node: &Node, length: Duration, servers: &[ServerLoad], term
         answer.text += "It has no servers.\n";
     }
     Ok(answer)
+}
+
+/// A server's limit as one of several instances counts: the connections of the others of them are no strangers'.
+fn shared(limit: ServerLimit, instances: u32) -> ServerLimit {
+    if instances > 1 { ServerLimit { others: 0, ..limit } } else { limit }
 }
 
 fn of_server(server: &ServerLoad, terms: &Terms) -> Result<Answer> {
@@ -260,3 +273,6 @@ const ROUTES_SHOWN: usize = 50;
 
 /// Fewer leases than this say little of their times.
 const LEASES_FEW: f64 = 200.0;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Loads made by hand, and what is said of them.
+
+use meter::{Exposition, Histogram};
+use sizing::Target;
+
+use super::{
+    super::{
+        exposition::{Distribution, Page},
+        look::{RouteName, ServerEntry},
+    },
+    *,
+};
+
+/// So many durations of this many milliseconds.
+fn distribution(count: u64, ms: u64) -> Distribution {
+    let histogram = Histogram::new();
+    (0..count).for_each(|_| histogram.record(Duration::from_millis(ms)));
+    let mut page = Exposition::new();
+    page.histogram("x_seconds", "X.").sample(&[], &histogram.snapshot());
+    let page = Page::parse(&page.finish());
+    page.distributions("x_seconds").into_values().next().unwrap_or_default()
+}
+
+/// What 20 s with so many leases a second of 10 ms look like.
+fn load(rate: u32, kept: u32) -> Load {
+    let rate = f64::from(rate);
+    Load {
+        rate,
+        peak: rate,
+        holds: distribution((rate * 20.0) as u64, 10),
+        waits: distribution((rate * 20.0) as u64, 0),
+        kept,
+        in_use_max: 9.0,
+        waiting_max: 0.0,
+    }
+}
+
+fn route(user: &str, rate: u32, guarantee: u32) -> RouteLoad {
+    let name = RouteName { server: "main".into(), database: "shop".into(), user: user.into(), flavour: String::new() };
+    RouteLoad { name, load: load(rate, 0), guarantee }
+}
+
+fn server(all: Load, routes: Vec<RouteLoad>) -> ServerLoad {
+    let entry = ServerEntry {
+        server: "main".into(),
+        cluster: "c".into(),
+        address: "db:5432".into(),
+        protocol: "postgres".into(),
+        budget: 20,
+        effective_budget: 20,
+    };
+    ServerLoad { entry, all, routes }
+}
+
+fn terms() -> Terms {
+    Terms {
+        target: Target::Percentile { percent: 99.0, wait: Duration::ZERO },
+        headroom: None,
+        tasks: None,
+        servers: 1,
+        instances: 1,
+        slots: None,
+        limit: None,
+        knee: None,
+    }
+}
+
+fn said(server: ServerLoad, limits: &[(&str, ServerLimit)], terms: &Terms) -> String {
+    let limits = limits.iter().map(|(name, limit)| ((*name).to_owned(), *limit)).collect();
+    let node = Node::parse("http://node").unwrap();
+    answer(&node, Duration::from_secs(20), &[server], &limits, terms).unwrap().text
+}
+
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn busy_routes_are_guaranteed_what_they_use_anyway() {
+    let text = said(server(load(800, 0), vec![route("heavy", 750, 0), route("light", 50, 3)]), &[], &terms());
+    // 8 busy on average.
+    has(
+        &text,
+        &[
+            "Budget: 16 connections to the server\n",
+            "99 % of the statements find a connection free",
+            "busy anyway, so nobody is poorer for it\n",
+            "the fair share is enough for so little; it has 3, which others may miss\n",
+            "\n  [[routes]]\n  user = \"heavy\"\n  database = \"shop\"\n  guarantee = 7\n",
+        ],
+    );
+    assert!(!text.contains("user = \"light\""), "{text}");
+}
+
+#[test]
+fn what_is_kept_is_added_and_taken_from_the_limit() {
+    let limit = ServerLimit { max_connections: 30, reserve: 3, others: 2 };
+    let text = said(server(load(800, 5), vec![route("app", 800, 0)]), &[("main", limit)], &terms());
+    has(
+        &text,
+        &[
+            "Budget: 21 connections to the server\n  16: the fewest",
+            "  5: kept by clients all the time",
+            "Room: 21 of the 25",
+        ],
+    );
+    let only_kept = Load { rate: 0.0, peak: 0.0, holds: Distribution::default(), ..load(0, 6) };
+    has(&said(server(only_kept, vec![]), &[], &terms()), &["Budget: 6 connections", "budget = 6\n"]);
+}
+
+#[test]
+fn a_limit_that_binds_is_named_and_other_instances_are_no_strangers() {
+    let limit = ServerLimit { max_connections: 15, reserve: 3, others: 2 };
+    let busy = || server(load(800, 0), vec![route("app", 800, 0)]);
+    has(&said(busy(), &[("main", limit)], &terms()), &["Budget: 10 connections", "(the connections it lets in)"]);
+    let two = Terms { instances: 2, ..terms() };
+    let limit = ServerLimit { max_connections: 103, reserve: 3, others: 95 };
+    has(
+        &said(busy(), &[("main", limit)], &two),
+        &["Budget: 16 connections of each of 2 instances, 32 in all\n", "Room: 32 of the 100"],
+    );
+}
+
+#[test]
+fn doubts_are_told() {
+    let held_back = Load { waiting_max: 7.0, waits: distribution(16_000, 500), peak: 1_600.0, ..load(800, 0) };
+    let mut slow = server(held_back, vec![route("app", 800, 0)]);
+    slow.entry.effective_budget = 12;
+    has(
+        &said(slow, &[], &terms()),
+        &[
+            "sized for the busiest part of the time, 1,600 leases a second; the mean was 800",
+            "clients waited: more work may come once they wait less",
+            "the server lets in 12 only",
+            "more connections can make the server slower",
+            "Seen: 99 % waited at most 524.3 ms; the formula says that 12 are too few",
+        ],
+    );
+    let few = Load { holds: distribution(10, 10), ..load(1, 0) };
+    has(&said(server(few, vec![]), &[], &terms()), &["only 10 leases ended meanwhile"]);
+    let none = Load { rate: 0.0, peak: 0.0, ..Load::default() };
+    has(&said(server(none, vec![]), &[], &terms()), &["nothing to size: nobody used it"]);
+}
+
+#[test]
+fn names_from_clients_move_no_cursor_and_paste_no_line() {
+    let odd = "a\u{1b}[2J\"\n[admin]\n\"";
+    let text = said(server(load(800, 0), vec![route(odd, 790, 0), route("b", 10, 0)]), &[], &terms());
+    assert!(!text.contains('\u{1b}') && !text.contains("\n[admin]"), "{text}");
+}
