@@ -1,0 +1,153 @@
+//! The sum of all connections that can be opened, beside what real servers let in.
+
+#![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
+
+mod common;
+mod mysql;
+mod watch;
+
+use std::fs;
+use std::process::Command;
+
+use common::{DATABASE, PASSWORD, Setup, USER, binary};
+use mysql::MySetup;
+use testkit::mysql::{Answer, Server};
+use testkit::{Evenkeel, Options, Postgres, Result, poll_until};
+use watch::{ADMIN, SOON, at_rest, console, show, until_logged};
+
+/// 20 connections, 3 of them for superusers; nobody but clients connects to a database.
+fn postgres_options() -> Options {
+    Options::new().max_connections(20).set("superuser_reserved_connections", "3").set("autovacuum", "off")
+}
+
+fn setup(budget: u32) -> Setup {
+    Setup::new().options(postgres_options()).budget(budget).toml(ADMIN)
+}
+
+/// What `SHOW SUM` has under a term; `None`: no number.
+fn connections(evenkeel: &Evenkeel, term: &str) -> Result<Option<i64>> {
+    let table = show(&mut console(evenkeel)?, "sum")?;
+    let row = table.find("term", term).unwrap();
+    Ok(table.get(row, "connections").parse().ok())
+}
+
+/// What `evenkeel check` says of a configuration, and whether it is content.
+fn check(text: &str) -> Result<(bool, String)> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("evenkeel.toml");
+    fs::write(&file, text)?;
+    let output = Command::new(binary()).args(["check", "--config"]).arg(&file).output()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+}
+
+#[test]
+fn a_postgres_server_is_asked_what_it_lets_in() -> Result<()> {
+    let pg = setup(12).postgres()?;
+    shown_and_said(&pg)?;
+    refused_at_the_start(&pg)?;
+    refused_at_a_reload(&pg)?;
+    checked(&pg)
+}
+
+/// The first connection asks; SHOW SUM asks anew.
+fn shown_and_said(pg: &Postgres) -> Result<()> {
+    let evenkeel = setup(12).evenkeel(&pg.address())?;
+    until_logged(&evenkeel, "at most 12 connections: caps 12, budget 12")?;
+    assert_eq!(connections(&evenkeel, "most")?, Some(12));
+    evenkeel.client(USER, PASSWORD, DATABASE)?.value("select 1")?;
+    until_logged(&evenkeel, "there is room for 17: max_connections 20 - 3 for administrators - 0 of others")?;
+    // Others come: that many fewer are left, and it is said when it is seen that it does not fit any more.
+    let _others: Vec<_> = (0..6).map(|_| pg.superuser("postgres")).collect::<Result<_>>()?;
+    let numbers = ["max_connections", "reserve", "others", "usable", "room"].map(|term| connections(&evenkeel, term));
+    let numbers: Vec<_> = numbers.into_iter().collect::<Result<_>>()?;
+    assert_eq!(numbers, [Some(20), Some(3), Some(6), Some(11), Some(-1)]);
+    let warning = "That is 1 too many: lower servers.budget from 12 to 11, or raise max_connections by 1";
+    assert!(until_logged(&evenkeel, warning)?.contains("WARN"), "a warning");
+    // A smaller budget is a matter of a reload, and fits.
+    evenkeel.reload(&setup(11).config(&pg.address()))?;
+    until_logged(&evenkeel, "It fits, and 0 are left")?;
+    let (status, page) = evenkeel.http("/api/sum")?;
+    assert!(status == 200 && page.contains("\"term\":\"room\""), "{page}");
+    at_rest(&evenkeel)
+}
+
+const REFUSE: &str = "[pool]\nfit = \"refuse\"";
+
+fn refused_at_the_start(pg: &Postgres) -> Result<()> {
+    let error = setup(18).toml(REFUSE).evenkeel(&pg.address()).expect_err("18 do not fit into 17");
+    let said = format!("{error:#}");
+    assert!(said.contains("That is 1 too many: lower servers.budget from 18 to 17"), "{said}");
+    // As a warning it is no reason not to start.
+    let evenkeel = setup(18).evenkeel(&pg.address())?;
+    evenkeel.client(USER, PASSWORD, DATABASE)?.value("select 1")?;
+    until_logged(&evenkeel, "That is 1 too many")?;
+    at_rest(&evenkeel)
+}
+
+fn refused_at_a_reload(pg: &Postgres) -> Result<()> {
+    let evenkeel = setup(17).toml(REFUSE).evenkeel(&pg.address())?;
+    let mut client = evenkeel.client(USER, PASSWORD, DATABASE)?;
+    assert_eq!(client.value("select 1")?, "1");
+    evenkeel.reload(&setup(18).toml(REFUSE).config(&pg.address()))?;
+    let refused = until_logged(&evenkeel, "configuration not reloaded")?;
+    assert!(refused.contains("lower servers.budget from 18 to 17"), "{refused}");
+    assert_eq!(connections(&evenkeel, "budget")?, Some(17), "the old configuration stays in force");
+    assert_eq!(client.value("select 2")?, "2");
+    at_rest(&evenkeel)
+}
+
+fn checked(pg: &Postgres) -> Result<()> {
+    let (content, said) = check(&setup(17).config(&pg.address()))?;
+    assert!(content && said.contains("at most 17 connections: caps 17, budget 17"), "{said}");
+    assert!(said.contains("It fits, and 0 are left"), "{said}");
+    let (content, said) = check(&setup(18).config(&pg.address()))?;
+    assert!(content && said.contains("warning: server main: at most 18 connections"), "{said}");
+    let (content, said) = check(&setup(18).toml(REFUSE).config(&pg.address()))?;
+    assert!(!content && said.contains("1 servers have no room for all connections"), "{said}");
+    let preset = setup(16).server_toml("classes = \"vttablet\"");
+    let (content, said) = check(&preset.config(&pg.address()))?;
+    assert!(content && said.contains("20 × 2 + 16 + 200 + 20 + 40 + 3 + 7 = 326, reserved without a cap"), "{said}");
+    assert!(said.contains("warning: server `main`: class `stream` has a cap of 200"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_mysql_server_is_asked_what_it_lets_in() -> Result<()> {
+    let options = testkit::mysql::Options::new().max_connections(30);
+    MySetup::new().options(options).on_each(|server| {
+        let scene = MySetup::new().budget(12).toml(ADMIN).before(server)?;
+        assert_eq!(scene.client()?.value("select 1")?, "1");
+        until_logged(&scene.evenkeel, "max_connections 30 - 0 for administrators")?;
+        let _others: Vec<_> = (0..7).map(|_| server.superuser(None)).collect::<Result<_>>()?;
+        // What the server counts, without the one connection that asks and those that the pool has.
+        poll_until(SOON, "others as the server counts them", || {
+            let (others, ours) = (mysql_sum(&scene.evenkeel, "others")?, i64::from(watch::held(&scene.evenkeel)?));
+            Ok((others == Some(threads(server)? - 1 - ours)).then_some(()))
+        })?;
+        assert!(mysql_sum(&scene.evenkeel, "others")? >= Some(7));
+        assert_eq!(mysql_sum(&scene.evenkeel, "max_connections")?, Some(30));
+        let room = mysql_sum(&scene.evenkeel, "usable")?.unwrap() - 12;
+        assert_eq!(mysql_sum(&scene.evenkeel, "room")?, Some(room));
+        Ok(())
+    })
+}
+
+/// Connections of the server, the one that asks included.
+fn threads(server: &Server) -> Result<i64> {
+    let mut root = server.superuser(None)?;
+    match root.answers("show global status like 'Threads_connected'")?.pop() {
+        Some(Answer::Rows(table)) => Ok(table.rows[0][1].as_deref().unwrap_or_default().parse()?),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// As [`connections`], over MySQL's protocol.
+fn mysql_sum(evenkeel: &Evenkeel, term: &str) -> Result<Option<i64>> {
+    let mut console = evenkeel.mysql_client(USER, PASSWORD, Some("evenkeel"))?;
+    let Some(Answer::Rows(table)) = console.answers("show sum")?.pop() else { panic!("no table") };
+    let place = |name: &str| table.columns.iter().position(|column| column == name).unwrap();
+    let (name, number) = (place("term"), place("connections"));
+    let row = table.rows.iter().find(|row| row[name].as_deref() == Some(term)).unwrap();
+    Ok(row[number].as_deref().and_then(|number| number.parse().ok()))
+}
