@@ -127,6 +127,8 @@ impl Size {
             Some(What::Examples) => Answer { text: answer::examples()?, ..Answer::default() },
             None => self.answer()?,
         };
+        // Not print!, which panics when a pager closes early.
+        io::stdout().write_all(answer.text.as_bytes()).context("the answer cannot be written")?;
         if let Some(path) = &self.svg {
             if answer.charts.is_empty() {
                 bail!("--svg: there is nothing to draw");
@@ -134,8 +136,6 @@ impl Size {
             fs::write(path, chart::document(&answer.charts))
                 .with_context(|| format!("--svg: cannot write {}", path.display()))?;
         }
-        // Not print!, which panics when a pager closes early.
-        io::stdout().write_all(answer.text.as_bytes()).context("the answer cannot be written")?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -27,6 +27,13 @@ fn complaint(arguments: &str) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// What it complains of when the answer itself is well.
+fn complaint_after_answer(arguments: &str) -> String {
+    let output = size(arguments);
+    assert!(!output.status.success() && !output.stdout.is_empty(), "{arguments}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
 fn has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
@@ -80,6 +87,44 @@ fn needs_are_answered() {
     has(
         &answer("--qps 5k --response-time 5ms --target-wait 1ms --headroom 2"),
         &["Budget: 50 connections to the server\n"],
+    );
+}
+
+#[test]
+fn the_applications_pool_stands_in_front() {
+    let text =
+        answer("--qps 5000 --response-time 5ms --target-wait 1ms --instances 3 --limit 200 --apps 10 --for druid");
+    has(
+        &text,
+        &[
+            " 70 to Evenkeel\n",
+            " 45 to the server\n",
+            " 197 for pools\n",
+            "<property name=\"maxActive\" value=\"7\" />\n",
+            "<property name=\"phyMaxUseCount\" value=\"10000\" />\n",
+        ],
+    );
+}
+
+#[test]
+fn tasks_have_a_floor() {
+    has(
+        &answer("--qps 50 --response-time 10ms --target-wait 10ms --tasks 8 --connections-each 2"),
+        &["Budget: 9 connections to the server\n", "cannot block one another for ever", "= 8 × (2 - 1) + 1 = 9\n"],
+    );
+}
+
+#[test]
+fn plots_are_written_as_svg() {
+    let (folder, file) = points(POINTS);
+    let svg = folder.path().join("plot.svg");
+    answer(&format!("--qps 500 --response-time 5ms --points {file} --svg {}", svg.display()));
+    let text = fs::read_to_string(&svg).unwrap();
+    assert!(text.starts_with("<svg ") && text.ends_with("</svg>\n"), "{text}");
+    assert_eq!((text.matches("<polyline").count(), text.matches("<circle").count()), (2, 9));
+    has(
+        &complaint_after_answer(&format!("--points {file} --svg /nonexistent/plot.svg")),
+        &["--svg: cannot write /nonexistent/plot.svg"],
     );
 }
 
@@ -150,6 +195,17 @@ fn wrong_input_names_the_argument_and_the_nearest_right_one() {
         ("exampels", "examples"),
         ("--instances 2", "nothing to size: give --qps and --response-time, or --from URL, or --points FILE"),
         ("--points /nonexistent/points.csv", "--points: cannot open /nonexistent/points.csv"),
+        ("--from https://db-1", "--from: a node answers http:// only"),
+        ("--from http://127.0.0.1:1", "--from: http://127.0.0.1:1/api/servers: "),
+        ("--qps 5000 --response-time 5ms --from http://127.0.0.1:1", "cannot be used with"),
+        ("--measure postgres://a:b@h/d", "--script <FILE>"),
+        ("--measure oracle://a:b@h/d --script x.sql", "--measure: URL 1: scheme"),
+        ("--measure mysql://a:sesame@h/d --script x.sql --with pgbench", "--with pgbench measures the other protocol"),
+        ("--measure mysql://a:sesame@h/d --script /nonexistent/x.sql", "--script: cannot read /nonexistent/x.sql"),
+        ("--measure postgres://a:b@h/d --script x.sql --up-to 2", "'--up-to <N>': not between 3 and 10000"),
+        ("--qps 5000 --response-time 5ms --tasks 3", "--connections-each <N>"),
+        ("--qps 5000 --response-time 5ms --for hikari", "hikaricp"),
+        ("--for go", "--qps <N>"),
     ] {
         has(&complaint(arguments), &[told]);
     }

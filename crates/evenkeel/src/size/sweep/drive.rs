@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use config::Config;
 use meter::Histogram;
+use route::Protocol;
 use session::{Engine, Errand, ErrandError};
 use tokio::{runtime::Runtime, task::JoinSet, time::timeout};
 
@@ -62,9 +63,14 @@ impl Drive {
         }
         let table = config.table();
         let user = table.users().first().context("the URL names no user")?.name.to_string();
-        // A URL without a database means what the server takes for it.
-        let database = table.databases().first().context("the URL names no database")?.name.to_string();
-        let database = if database == "*" { user.clone() } else { database };
+        let protocol = table.servers().first().context("the URL names no server")?.protocol;
+        let named = table.databases().first().filter(|database| &*database.name != "*");
+        let database = match (named, protocol) {
+            (Some(database), _) => database.name.to_string(),
+            // What PostgreSQL's own clients do.
+            (None, Protocol::Postgres) => user.clone(),
+            (None, Protocol::Mysql) => bail!("the URL names no database"),
+        };
         let engine = runtime.block_on(async { Engine::new(plan, config.keys().runtime.relay_buffer.get()) });
         let mut drive = Self { engine, user, database, script: Arc::new(script), errands: Vec::new(), runtime };
         drive.connect(1).map_err(|error| anyhow!(error))?;
