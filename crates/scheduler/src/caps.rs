@@ -14,6 +14,8 @@ use crate::classes::{ClassId, ClassLimits, ClassSet};
 #[derive(Debug, Default)]
 pub(crate) struct Caps {
     accounts: Vec<Account>,
+    /// All loans together.
+    loans: u32,
 }
 
 /// What one class has of its cap, lends and borrows.
@@ -26,7 +28,7 @@ pub(crate) struct Account {
     own: u32,
     /// What others have of its cap.
     lent: u32,
-    /// What it has of others' caps, by number; only as long as the last that is not 0.
+    /// What it has of others' caps, by the number of the lender; as long as it had to be so far.
     loans: Vec<u32>,
 }
 
@@ -39,6 +41,11 @@ impl Account {
     /// What it has of others' caps.
     pub(crate) fn borrowed(&self) -> u32 {
         self.loans.iter().sum()
+    }
+
+    /// What it has of whose cap.
+    fn loans(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.loans.iter().copied().enumerate().filter(|(_, loan)| *loan > 0)
     }
 
     /// What others have of its cap.
@@ -111,16 +118,11 @@ impl Caps {
             return true;
         }
         let giver = self.of(from);
-        if giver.excess() > 0 {
-            return false;
+        match giver.borrowed() {
+            _ if giver.excess() > 0 => false,
+            0 => self.lends(from, to),
+            _ => self.useful_loan(from, to).is_some(),
         }
-        if giver.borrowed() == 0 {
-            return self.lends(from, to);
-        }
-        // A loan comes back: to the class itself, or to one that can pass it on.
-        let comes_back = |lender: &usize| giver.loans[*lender] > 0 && self.of(*lender).excess() == 0;
-        let fits = |lender: usize| lender == to || (self.lends(lender, to) && self.of(lender).borrowed() == 0);
-        (0..giver.loans.len()).filter(comes_back).any(fits)
     }
 
     /// Whether class `debtor` has something of the cap of `lender`, and that has nothing left.
@@ -133,12 +135,7 @@ impl Caps {
         if !self.of(class).has_room()
             && let Some(lender) = self.lender(class)
         {
-            let loans = &mut self.accounts[class].loans;
-            if loans.len() <= lender {
-                loans.resize(lender + 1, 0);
-            }
-            loans[lender] += 1;
-            self.accounts[lender].lent += 1;
+            self.borrow(class, lender);
             return true;
         }
         let fits = self.of(class).has_room();
@@ -147,39 +144,68 @@ impl Caps {
     }
 
     /// One connection less in a class: its excess goes first, then what it has borrowed. `to`: the class that is to have room
-    /// then, if that can be.
+    /// then, if that can be. When it has had the chance to use it, [`Caps::settle`] is due.
     pub(crate) fn leave(&mut self, class: usize, to: usize) {
         let giver = self.of(class);
         if giver.excess() > 0 || giver.borrowed() == 0 {
             self.accounts[class].own -= 1;
             return;
         }
-        let usefulness = |lender: &usize| {
-            let passes_on = self.lends(*lender, to) && self.of(*lender).borrowed() == 0;
-            let clear = self.of(*lender).excess() == 0;
-            (clear && *lender == to, clear && passes_on, giver.loans[*lender])
-        };
-        let lenders = (0..giver.loans.len()).filter(|lender| giver.loans[*lender] > 0);
-        if let Some(lender) = lenders.max_by_key(usefulness) {
+        let largest = || giver.loans().max_by_key(|(_, loan)| *loan).map(|(lender, _)| lender);
+        if let Some(lender) = self.useful_loan(class, to).or_else(largest) {
             self.repay(class, lender);
         }
     }
 
-    /// Gives a loan back. Who gets it back needs less of others then, so this goes on until nobody owes beside room of his own.
-    fn repay(&mut self, mut class: usize, mut lender: usize) {
-        loop {
-            self.accounts[class].loans[lender] -= 1;
-            self.accounts[lender].lent -= 1;
-            let Some(next) = self.debt_beside_room(lender) else { return };
-            self.accounts[lender].own += 1;
-            (class, lender) = (lender, next);
+    /// A connection leaves one class and enters another. False if that has no room for it.
+    pub(crate) fn change(&mut self, from: usize, to: usize) -> bool {
+        if from == to {
+            return true;
+        }
+        self.leave(from, to);
+        let fits = self.enter(to);
+        self.settle();
+        fits
+    }
+
+    /// Gives loans back for which there is room of one's own. Who gets one back needs less of others then, so this goes on
+    /// until nobody owes beside room of his own.
+    pub(crate) fn settle(&mut self) {
+        while self.loans > 0
+            && let Some((class, lender)) = self.debt_beside_room()
+        {
+            self.repay(class, lender);
+            self.accounts[class].own += 1;
         }
     }
 
-    /// To whom a class owes something although it has room of its own.
-    fn debt_beside_room(&self, class: usize) -> Option<usize> {
-        let account = self.of(class);
-        account.loans.iter().position(|loan| *loan > 0).filter(|_| account.has_room())
+    fn borrow(&mut self, class: usize, lender: usize) {
+        let loans = &mut self.accounts[class].loans;
+        if loans.len() <= lender {
+            loans.resize(lender + 1, 0);
+        }
+        loans[lender] += 1;
+        self.accounts[lender].lent += 1;
+        self.loans += 1;
+    }
+
+    fn repay(&mut self, class: usize, lender: usize) {
+        self.accounts[class].loans[lender] -= 1;
+        self.accounts[lender].lent -= 1;
+        self.loans -= 1;
+    }
+
+    /// Who owes what to whom although it has room of its own.
+    fn debt_beside_room(&self) -> Option<(usize, usize)> {
+        let with_room = self.accounts.iter().enumerate().filter(|(_, account)| account.has_room());
+        with_room.into_iter().find_map(|(class, account)| Some((class, account.loans().next()?.0)))
+    }
+
+    /// The lender of a class that can give what comes back from it to another: that one itself, or one that lends to it.
+    fn useful_loan(&self, from: usize, to: usize) -> Option<usize> {
+        let lenders =
+            || self.of(from).loans().map(|(lender, _)| lender).filter(|lender| self.of(*lender).excess() == 0);
+        lenders().find(|lender| *lender == to).or_else(|| lenders().find(|lender| self.lends(*lender, to)))
     }
 
     /// The class that would lend a connection to this one: the one with the most room left.
@@ -204,6 +230,7 @@ impl Caps {
             account.lent = 0;
             account.loans.clear();
         }
+        self.loans = 0;
         for (class, permits) in permits.into_iter().enumerate() {
             for _ in self.of(class).permits()..permits {
                 self.enter(class);

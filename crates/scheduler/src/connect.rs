@@ -92,6 +92,7 @@ impl Scheduler {
         self.settle(route, now);
         if let Some(heir) = heir {
             self.keep_promise(heir, now);
+            self.caps.settle();
         }
         if let Some(heir) = heir.filter(|heir| *heir != route) {
             self.drop_if_gone(heir);
@@ -214,6 +215,9 @@ impl Scheduler {
     fn free_permit(&mut self, conn: u32, heir: Option<u32>) {
         let class = self.routes[self.conns[conn].route].class();
         self.caps.leave(class, heir.map_or(class, |heir| self.routes[heir].class()));
+        if heir.is_none() {
+            self.caps.settle();
+        }
         self.sums.permits -= 1;
         self.expiries.remove(conn);
         self.conns.remove(conn);

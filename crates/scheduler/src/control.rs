@@ -177,8 +177,7 @@ impl Scheduler {
         self.classes[old].closing -= closing;
         self.classes[new].closing += closing;
         for _ in 0..permits {
-            self.caps.leave(old, new);
-            self.caps.enter(new);
+            self.caps.change(old, new);
         }
     }
 

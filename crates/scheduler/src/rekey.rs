@@ -123,11 +123,7 @@ impl Scheduler {
     /// class, as inside the budget, no permit is taken, so there it always does.
     pub(crate) fn change_permit(&mut self, giver: u32, taker: u32) -> bool {
         let (from, to) = (self.routes[giver].class(), self.routes[taker].class());
-        if from == to {
-            return true;
-        }
-        self.caps.leave(from, to);
-        self.caps.enter(to)
+        self.caps.change(from, to)
     }
 
     fn rekeying(&self, conn: ConnId) -> Option<u32> {

@@ -183,7 +183,7 @@ impl Scheduler {
     }
 
     /// The siblings of a route with an idle connection to spare, if its own cap allows it one more.
-    fn spare_siblings(&self, taker: u32) -> impl Iterator<Item = u32> {
+    pub(crate) fn spare_siblings(&self, taker: u32) -> impl Iterator<Item = u32> {
         let wanted = self.routes[taker].has_room();
         self.ring(taker).filter(move |giver| wanted && *giver != taker && self.routes[*giver].can_spare_idle())
     }

@@ -4,6 +4,7 @@ mod audit;
 mod containers;
 mod properties;
 mod rekeys;
+mod siblings;
 
 use std::time::Duration;
 

@@ -67,6 +67,7 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
     assert_eq!(sums.looking, looking);
     idle_is_watched(scheduler);
     if clock_was_heard {
+        siblings_serve_each_other(scheduler);
         nothing_left_to_give(scheduler, now);
     }
 }
@@ -89,6 +90,16 @@ fn idle_is_watched(scheduler: &Scheduler) {
     for (index, conn) in scheduler.conns.iter() {
         if mortal && matches!(conn.state, ConnState::Idle { .. }) {
             assert!(scheduler.expiries.contains(index), "no clock runs for {conn:?}");
+        }
+    }
+}
+
+/// I2 among siblings: nobody waits while a sibling has an idle connection to spare, where the class has room.
+fn siblings_serve_each_other(scheduler: &Scheduler) {
+    let waiting = scheduler.routes.iter().filter(|(_, route)| route.waiting() > 0 && route.has_room());
+    for (index, route) in waiting.filter(|_| scheduler.mode == Mode::Running) {
+        if scheduler.caps.has_room(route.class()) {
+            assert_eq!(scheduler.spare_siblings(index).next(), None, "{route:?} waits");
         }
     }
 }
