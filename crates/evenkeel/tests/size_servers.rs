@@ -73,8 +73,6 @@ fn judge(evenkeel: &Evenkeel, protocol: &str) {
         "2",
         "--target-wait",
         "1ms",
-        "--limit",
-        "100",
         "--for",
         "hikaricp",
         "--apps",
@@ -89,7 +87,8 @@ fn judge(evenkeel: &Evenkeel, protocol: &str) {
             "\nBudget: ",
             "the fewest with which 99 % of the statements wait at most 1 ms\n",
             "Seen: 99 % waited at most ",
-            "of the 97 connections that pools may hold to one server",
+            // The node has asked the server for its limit.
+            "connections that pools may hold to one server; ",
             "Routes, the busiest first\n",
             "connections busy on average (Little's law)",
             " connections\n",
