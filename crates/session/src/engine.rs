@@ -9,8 +9,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use auth::{rsa::KeyPair, scram::Key};
-use pool::{ClassLimits, RouteId, RouteLimits};
-use route::{ClassIndex, Classes, Identity, LimitMode, Limits, NoRoute, Resolved, ServerIndex};
+use pool::{ClassLimits, RouteId, RouteLimits, TransactionLimit};
+use route::{ClassIndex, Identity, LimitMode, Limits, NoRoute, Resolved, ServerIndex};
 use tokio::{
     runtime::Handle,
     sync::{OnceCell, Semaphore},
@@ -26,7 +26,7 @@ use crate::{
     plan::Plan,
     pools::AnyPool,
     registry::{Alarm, DUE_INTERVAL, Registry},
-    seats::{Era, class_id},
+    seats::{ClassRules, Era, class_id},
     secrets::{UserSecret, random},
     stream::Codecs,
 };
@@ -70,8 +70,9 @@ pub struct Engine {
 }
 
 /// Pools and routes, which change together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct World {
+    clients: Arc<Registry>,
     servers: HashMap<Arc<str>, ServerPool>,
     /// How many drivers there were.
     drivers: u32,
@@ -109,7 +110,7 @@ pub struct ServerPool {
     /// What happens to its connections.
     pub meters: Arc<ServerMeters>,
     driver: Driver,
-    classes: Arc<Classes>,
+    rules: ClassRules,
 }
 
 /// Why there is no route for a client.
@@ -131,7 +132,7 @@ impl Engine {
     #[must_use]
     pub fn new(plan: Plan, buffer_len: usize) -> Arc<Self> {
         let registry = Arc::new(Registry::new(plan.limits));
-        let mut world = World::default();
+        let mut world = World::of(registry.clone());
         world.update_servers(&plan);
         let engine = Arc::new(Self {
             plan: ArcSwap::from_pointee(plan),
@@ -207,9 +208,9 @@ impl Engine {
         let link = world.open_lane(&plan, &key, &resolved)?;
         world.lanes.insert(key, link.clone());
         drop(world);
-        if resolved.terms.limits.initial > 0 {
-            let (lane, initial) = (link.lane().clone(), resolved.terms.limits.initial);
-            tokio::spawn(async move { lane.pool().warm(lane.id, initial).await });
+        let initial = resolved.terms.limits.initial;
+        if initial > 0 {
+            link.lane().pool().open_ahead(link.lane().id, initial);
         }
         Ok(link)
     }
@@ -383,15 +384,37 @@ impl ServerPool {
             self.pool.set_class(class_id(index), ClassLimits { cap: class.cap, lends_to });
         }
         // Numbers that no class has any more.
-        for (index, _) in self.classes.iter().filter(|(index, _)| index.get() >= classes.list().len()) {
+        for (index, _) in self.rules.classes().iter().filter(|(index, _)| index.get() >= classes.list().len()) {
             self.pool.set_class(class_id(index), ClassLimits::default());
         }
-        self.classes = Arc::new(classes.clone());
+        let limit = &server.transaction_limit;
+        self.pool.set_transaction_limit(TransactionLimit {
+            mode: match limit.mode {
+                LimitMode::Off => pool::LimitMode::Off,
+                LimitMode::On => pool::LimitMode::On,
+                LimitMode::DryRun => pool::LimitMode::DryRun,
+            },
+            fraction: limit.fraction,
+            classes: classes.transactional().into_iter().map(class_id).collect(),
+        });
+        self.rules = ClassRules::new(classes, limit);
         self.server = server.clone();
     }
 }
 
 impl World {
+    /// One without servers.
+    fn of(clients: Arc<Registry>) -> Self {
+        Self {
+            clients,
+            servers: HashMap::new(),
+            drivers: 0,
+            era: Era::default(),
+            lanes: HashMap::new(),
+            guests: HashMap::new(),
+        }
+    }
+
     fn update_servers(&mut self, plan: &Plan) {
         let wanted: Vec<_> = plan.table.servers().iter().zip(&plan.servers).collect();
         let moved = |name: &Arc<str>, known: &ServerPool| {
@@ -414,7 +437,7 @@ impl World {
                     known.driver.update(plan, wanted);
                 }
                 None => {
-                    let meters = Arc::new(ServerMeters::new(server.name.clone()));
+                    let meters = Arc::new(ServerMeters::new(server.name.clone(), self.clients.clone()));
                     let driver = Driver::new(self.drivers, server, plan, wanted, &meters);
                     self.drivers += 1;
                     let (server, classes) = (server.clone(), Arc::default());
@@ -445,11 +468,8 @@ impl World {
     }
 
     /// Under which configuration the clients of a server choose their classes.
-    fn era_of(&self, server: &route::Server) -> Era {
-        if server.classes.list().len() == 1 && server.transaction_limit.mode == LimitMode::Off {
-            return Era::PLAIN;
-        }
-        self.era
+    fn era_of(&self, rules: &ClassRules) -> Era {
+        if rules.is_plain() { Era::PLAIN } else { self.era }
     }
 
     /// Updates the routes that stay what they are, and takes out the others.

@@ -10,7 +10,7 @@ use route::{Classes, Terms};
 
 use crate::{
     pools::AnyPool,
-    seats::{Era, Seats},
+    seats::{ClassRules, Era, Seats},
 };
 
 /// A route in use. Clients hold it as long as they are connected; a changed configuration retires it, and clients then
@@ -152,7 +152,7 @@ impl Meters {
 impl Lane {
     pub(crate) fn new(names: Names, pool: AnyPool, id: RouteId, ground: Ground) -> Self {
         let Names { user, database, server, server_user, server_database, flavour } = names;
-        let Ground { terms, handling, classes, era } = ground;
+        let Ground { terms, handling, rules, era } = ground;
         Self {
             user,
             database,
@@ -161,7 +161,7 @@ impl Lane {
             server_database,
             flavour,
             id,
-            seats: Seats::new(id, classes, era),
+            seats: Seats::new(id, rules, era),
             terms: ArcSwap::from_pointee(terms),
             handling: ArcSwap::from_pointee(handling),
             pool,
@@ -268,7 +268,7 @@ pub(crate) struct Ground {
     pub(crate) terms: Terms,
     pub(crate) handling: Handling,
     /// Those of its server.
-    pub(crate) classes: Arc<Classes>,
+    pub(crate) rules: ClassRules,
     pub(crate) era: Era,
 }
 

@@ -3,14 +3,20 @@
 use std::{
     collections::HashMap,
     error::Error,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use meter::{Counter, Histogram};
 use pool::{CloseReason, ConnId, ConnectFailure, Observer, Overdue, RouteId};
 
-use crate::census::LastCensus;
+use crate::{
+    census::LastCensus,
+    registry::{ClientEntry, Registry},
+};
 
 /// User and database of a route, as clients name them.
 type RouteNames = (Arc<str>, Arc<str>);
@@ -28,12 +34,17 @@ pub struct ServerMeters {
     pub rekey: Histogram,
     /// What the server said of how many it lets in.
     pub(crate) census: LastCensus,
+    /// Leases that were out longer than `leak_timeout`.
+    pub leaks: Counter,
     /// Connections closed, by reason.
     closed: Mutex<HashMap<CloseReason, u64>>,
+    /// Whether there is a `leak_timeout`: then it is noted what clients ask.
+    watches_leaks: AtomicBool,
+    clients: Arc<Registry>,
 }
 
 impl ServerMeters {
-    pub(crate) fn new(server: Arc<str>) -> Self {
+    pub(crate) fn new(server: Arc<str>, clients: Arc<Registry>) -> Self {
         Self {
             server,
             routes: Mutex::default(),
@@ -41,8 +52,24 @@ impl ServerMeters {
             connect_failures: Counter::new(),
             rekey: Histogram::new(),
             census: LastCensus::default(),
+            leaks: Counter::new(),
             closed: Mutex::default(),
+            watches_leaks: AtomicBool::new(false),
+            clients,
         }
+    }
+
+    /// From now on leaks are watched for, or not.
+    pub(crate) fn watch_leaks(&self, watches: bool) {
+        if self.watches_leaks.swap(watches, Relaxed) && !watches {
+            // Those of other servers too: they tell again when they next ask something.
+            self.clients.entries().iter().for_each(|client| client.forget_asked());
+        }
+    }
+
+    /// This client, if it is to be noted what it asks.
+    pub(crate) fn watched<'c>(&self, client: &'c ClientEntry) -> Option<&'c ClientEntry> {
+        self.watches_leaks.load(Relaxed).then_some(client)
     }
 
     /// Connections closed so far, by reason.
@@ -126,8 +153,18 @@ impl Observer for Watch {
     }
 
     fn on_leak(&self, leak: &Overdue) {
-        let Overdue { route, borrower, held, .. } = *leak;
+        let Overdue { route, conn, borrower, held, .. } = *leak;
         let (user, database) = self.0.names(route);
-        tracing::warn!(server = %self.0.server, %user, %database, client = borrower, ?held, "server connection held for long");
+        self.0.leaks.inc();
+        let client = self.0.clients.find_whole_number(borrower);
+        let peer = client.as_ref().map(|client| client.peer.to_string());
+        let asked = client.as_ref().and_then(|client| client.asked());
+        let pin = client.as_ref().and_then(|client| client.pin()).map(|pin| pin.to_string());
+        let process = client.as_ref().and_then(|client| client.server_process());
+        tracing::warn!(
+            server = %self.0.server, %user, %database, client = borrower, peer, conn = conn.index(), process, ?held,
+            pin, asked = asked.as_deref(),
+            "server connection held for long"
+        );
     }
 }

@@ -134,6 +134,16 @@ impl Placing {
         Ok(())
     }
 
+    /// The lease is about to end. What was a session's own goes to no class in particular: all others may take it from there,
+    /// and the next session may have one of its own.
+    pub(crate) fn leave<C: Connector>(&self, lease: &mut Lease<C>, lane: &Lane) {
+        if lane.seats.seating().classes.reserved() == Some(self.place.class)
+            && let Err(why) = lease.transfer(lane.id)
+        {
+            tracing::debug!(%why, "a connection stays in the class of reserved ones");
+        }
+    }
+
     /// The class that the lease counts in.
     pub(crate) fn class_name(&self, lane: &Lane) -> Option<Arc<str>> {
         Some(lane.seats.seating().classes.list().get(self.place.class.get())?.name.clone())

@@ -68,6 +68,10 @@ impl AnyPool {
         on!(self, pool => pool.set_class(class, limits));
     }
 
+    pub(crate) fn set_transaction_limit(&self, limit: TransactionLimit) {
+        on!(self, pool => pool.set_transaction_limit(limit));
+    }
+
     pub(crate) fn set_settings(&self, settings: Settings) {
         on!(self, pool => pool.set_settings(settings));
     }
@@ -84,8 +88,8 @@ impl AnyPool {
         on!(self, pool => pool.remove_route(route));
     }
 
-    pub(crate) async fn warm(&self, route: RouteId, connections: u32) {
-        on!(self, pool => drop(pool.warm(route, connections).await));
+    pub(crate) fn open_ahead(&self, route: RouteId, connections: u32) {
+        on!(self, pool => pool.open_ahead(route, connections));
     }
 
     pub(crate) async fn close(&self, within: std::time::Duration) -> pool::CloseReport {

@@ -155,6 +155,8 @@ pub struct ClientEntry {
     due: AtomicU64,
     due_alarm: AtomicU8,
     lent: Mutex<Option<Lent>>,
+    /// An outline of what it asked last, where somebody watches for leaks.
+    asked: Mutex<Option<Box<str>>>,
 }
 
 /// The server connection that a client holds.
@@ -194,6 +196,7 @@ impl ClientEntry {
             due: AtomicU64::new(u64::MAX),
             due_alarm: AtomicU8::new(0),
             lent: Mutex::new(None),
+            asked: Mutex::new(None),
         }
     }
 
@@ -226,6 +229,22 @@ impl ClientEntry {
     #[must_use]
     pub fn pin(&self) -> Option<Pin> {
         Pin::from_code(self.pin.load(Relaxed))
+    }
+
+    /// What it asked last, without the values; `None` where nobody watches for leaks.
+    #[must_use]
+    pub fn asked(&self) -> Option<Box<str>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes an outline of what it asks.
+    pub(crate) fn note_asked(&self, outline: String) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(outline.into());
+    }
+
+    /// Nobody watches any more.
+    pub(crate) fn forget_asked(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn set_pin(&self, pin: Option<Pin>) {
@@ -420,6 +439,11 @@ impl Registry {
         // Clients of protocol 3.0 were given the first 4 bytes.
         let known = entry.key.get(..key.len()).filter(|_| matches!(key.len(), 4 | KEY_LEN))?;
         bool::from(known.ct_eq(key)).then_some(entry)
+    }
+
+    /// The client with this number.
+    pub(crate) fn find_whole_number(&self, number: u64) -> Option<Arc<ClientEntry>> {
+        self.entries().into_iter().find(|entry| entry.number == number)
     }
 
     /// The client with this number, of which only the lower 32 bits are looked at, as MySQL clients know it.

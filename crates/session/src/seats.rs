@@ -7,7 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use pool::{ClassId, RouteId};
-use route::{ClassIndex, Classes};
+use route::{ClassIndex, Classes, LimitKey, LimitMode, TransactionLimit};
 
 /// Counts the configurations under which sessions have something to choose. Sessions compare it with that of their last
 /// choice.
@@ -27,6 +27,31 @@ impl Era {
     }
 }
 
+/// What holds for the classes of a server. Cheap to share.
+#[derive(Debug, Clone)]
+pub(crate) struct ClassRules {
+    classes: Arc<Classes>,
+    limited_by: Arc<[LimitKey]>,
+}
+
+impl ClassRules {
+    /// Those of a server.
+    pub(crate) fn new(classes: &Classes, limit: &TransactionLimit) -> Self {
+        let limited_by = if limit.mode == LimitMode::Off { &[][..] } else { &limit.by };
+        Self { classes: Arc::new(classes.clone()), limited_by: limited_by.into() }
+    }
+
+    /// The classes.
+    pub(crate) fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// Whether no session has anything to choose.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.classes.list().len() == 1 && self.limited_by.is_empty()
+    }
+}
+
 /// A lane's routes by class. Sessions read it at every lease; what changes it holds the engine's lock.
 #[derive(Debug)]
 pub(crate) struct Seats {
@@ -38,6 +63,8 @@ pub(crate) struct Seats {
 #[derive(Debug, Clone)]
 pub(crate) struct Seating {
     pub(crate) classes: Arc<Classes>,
+    /// What tells apart those whose transactions are limited; nothing: they are not.
+    pub(crate) limited_by: Arc<[LimitKey]>,
     /// By the class's name, which stays when a changed configuration gives it another number.
     routes: Vec<(Arc<str>, RouteId)>,
     by_class: Vec<Option<RouteId>>,
@@ -45,9 +72,9 @@ pub(crate) struct Seating {
 
 impl Seats {
     /// The seats of a new lane: one, in the default class.
-    pub(crate) fn new(first: RouteId, classes: Arc<Classes>, era: Era) -> Self {
-        let routes = vec![(classes.get(ClassIndex::DEFAULT).name.clone(), first)];
-        Self { era: AtomicU32::new(era.0), seating: ArcSwap::from_pointee(Seating::new(classes, routes)) }
+    pub(crate) fn new(first: RouteId, rules: ClassRules, era: Era) -> Self {
+        let routes = vec![(rules.classes.get(ClassIndex::DEFAULT).name.clone(), first)];
+        Self { era: AtomicU32::new(era.0), seating: ArcSwap::from_pointee(Seating::new(rules, routes)) }
     }
 
     /// Under which configuration sessions choose now.
@@ -67,15 +94,15 @@ impl Seats {
 
     /// Adds a route.
     pub(crate) fn add(&self, class: ClassIndex, route: RouteId) {
-        let Seating { classes, mut routes, .. } = Seating::clone(&self.seating.load());
+        let Seating { classes, limited_by, mut routes, .. } = Seating::clone(&self.seating.load());
         routes.push((classes.get(class).name.clone(), route));
-        self.seating.store(Arc::new(Seating::new(classes, routes)));
+        self.seating.store(Arc::new(Seating::new(ClassRules { classes, limited_by }, routes)));
     }
 
     /// Takes over the classes of a changed configuration. Each route stays in the class of its name; those whose class is no
     /// more (`None`) go on in the default class until it is wanted again. Returns every route and its class.
-    pub(crate) fn change(&self, classes: Arc<Classes>, era: Era) -> Vec<(RouteId, Option<ClassIndex>)> {
-        let seating = Seating::new(classes, self.seating.load().routes.clone());
+    pub(crate) fn change(&self, rules: ClassRules, era: Era) -> Vec<(RouteId, Option<ClassIndex>)> {
+        let seating = Seating::new(rules, self.seating.load().routes.clone());
         let routes = seating.routes.iter().map(|(name, route)| (*route, seating.classes.named(name))).collect();
         self.seating.store(Arc::new(seating));
         self.era.store(era.0, Relaxed);
@@ -84,10 +111,11 @@ impl Seats {
 }
 
 impl Seating {
-    fn new(classes: Arc<Classes>, routes: Vec<(Arc<str>, RouteId)>) -> Self {
+    fn new(rules: ClassRules, routes: Vec<(Arc<str>, RouteId)>) -> Self {
+        let ClassRules { classes, limited_by } = rules;
         let route = |name: &str| routes.iter().find(|(known, _)| **known == *name).map(|(_, route)| *route);
         let by_class = classes.iter().map(|(_, class)| route(&class.name)).collect();
-        Self { classes, routes, by_class }
+        Self { classes, limited_by, routes, by_class }
     }
 
     /// The route in a class, if there is one.

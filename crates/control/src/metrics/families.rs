@@ -128,6 +128,11 @@ pub(crate) const SERVERS: &[Family<ServerFacts>] = &[
         }),
     },
     Family {
+        name: "evenkeel_server_leaks_total",
+        about: "Server connections that a client has had for longer than pool.leak_timeout; the log names the client.",
+        values: Values::Counter(|s| s.meters.leaks.get()),
+    },
+    Family {
         name: "evenkeel_server_moves_total",
         about: "Slots that moved from one route to another. Each costs a reconnect, unless it is a rekey.",
         values: Values::Counter(|s| s.totals.moves),

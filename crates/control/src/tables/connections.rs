@@ -76,6 +76,11 @@ pub(crate) const CLIENTS: &[Column<ClientFacts>] = &[
         "How long it has been so, in microseconds; what is answered without a server connection does not count.",
         |c| micros(c.phase_age).into(),
     ),
+    Column::text(
+        "asked",
+        "What it asked last, without the values; kept only where there is a pool.leak_timeout.",
+        |c| c.entry.asked().map(|asked| asked.into_string()).into(),
+    ),
 ];
 
 /// MySQL's columns in its order (8.0, `sql/sql_show.cc`, `mysqld_list_processes`).
@@ -178,6 +183,16 @@ pub(crate) const SERVERS: &[Column<ConnectionFacts>] = &[
     Column::text("protocol", "What the server speaks: postgres or mysql.", |c| protocol_name(c.server.protocol).into()),
     Column::text("flavour", "That of its route, see SHOW ROUTES.", |c| {
         c.lane.as_ref().and_then(|lane| lane.flavour.name()).into()
+    }),
+    Column::int8("client", "Id of the client that has it, see SHOW CLIENTS; empty: no client has.", |c| {
+        match c.view.activity {
+            Activity::Lent { borrower: client @ 1.., .. } => client.into(),
+            Activity::Lent { .. }
+            | Activity::Connecting
+            | Activity::Idle { .. }
+            | Activity::Testing
+            | Activity::Closing { .. } => Cell::Null,
+        }
     }),
 ];
 

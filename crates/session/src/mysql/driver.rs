@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     facts: Arc<ArcSwapOption<Facts>>,
     interner: Arc<Mutex<Interner>>,
     schema: Arc<Schema>,
+    /// What happens to the server's connections.
+    pub(crate) meters: Arc<ServerMeters>,
 }
 
 /// How old what is known of the server's tables may be.
@@ -117,6 +119,7 @@ impl Driver {
             facts: facts.clone(),
             meters: meters.clone(),
         };
+        meters.watch_leaks(own.pool.leak_timeout.is_some());
         let pool = Pool::new(connector, own.pool.clone(), Watch(meters.clone()));
         let address = server.address.clone();
         Self {
@@ -128,6 +131,7 @@ impl Driver {
                 facts,
                 interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT).numbered(number))),
                 schema: Arc::new(Schema { began: Instant::now(), changes: AtomicU64::new(0) }),
+                meters: meters.clone(),
             },
         }
     }
@@ -135,6 +139,7 @@ impl Driver {
     /// Takes over what a changed configuration says.
     pub(crate) fn update(&self, plan: &Plan, own: &ServerPlan) {
         self.habits.store(Arc::new(habits(plan, own, &self.codecs)));
+        self.shared.meters.watch_leaks(own.pool.leak_timeout.is_some());
     }
 
     /// What is known of the server, once a connection has asked it.

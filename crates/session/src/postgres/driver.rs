@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) parameters: Arc<ArcSwapOption<Parameters>>,
     /// The statements that sessions of this server have prepared.
     pub(crate) interner: Arc<Mutex<Interner>>,
+    /// What happens to the server's connections.
+    pub(crate) meters: Arc<ServerMeters>,
 }
 
 /// Makes the connections of one server, and the routes to it.
@@ -41,6 +43,7 @@ pub(crate) struct Driver {
     pub(crate) pool: Pool<PgConnector>,
     habits: Arc<ArcSwap<Habits>>,
     interner: Arc<Mutex<Interner>>,
+    meters: Arc<ServerMeters>,
 }
 
 impl Driver {
@@ -53,13 +56,16 @@ impl Driver {
     ) -> Self {
         let habits = Arc::new(ArcSwap::from_pointee(habits(plan, own)));
         let connector = PgConnector::new(server.address.clone(), habits.clone(), meters.clone());
+        meters.watch_leaks(own.pool.leak_timeout.is_some());
         let pool = Pool::new(connector, own.pool.clone(), Watch(meters.clone()));
-        Self { pool, habits, interner: Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT).numbered(number))) }
+        let interner = Arc::new(Mutex::new(Interner::new(STATEMENTS_KEPT).numbered(number)));
+        Self { pool, habits, interner, meters: meters.clone() }
     }
 
     /// Takes over what a changed configuration says.
     pub(crate) fn update(&self, plan: &Plan, own: &ServerPlan) {
         self.habits.store(Arc::new(habits(plan, own)));
+        self.meters.watch_leaks(own.pool.leak_timeout.is_some());
     }
 
     /// Opens a route; `lane` makes what it is to everybody else.
@@ -78,7 +84,8 @@ impl Driver {
             parameters: parameters.clone(),
         };
         let id = self.pool.add_route(login, limits);
-        Link::new(Arc::new(lane(id)), self.pool.clone(), Shared { parameters, interner: self.interner.clone() })
+        let shared = Shared { parameters, interner: self.interner.clone(), meters: self.meters.clone() };
+        Link::new(Arc::new(lane(id)), self.pool.clone(), shared)
     }
 }
 

@@ -85,7 +85,8 @@ impl Client {
 
     /// A connection that is at hand, or the next one in the route's queue; a client that goes away leaves it.
     async fn queue(&mut self, route: RouteId, within: Duration) -> Result<Wait, Fault> {
-        let checkout = Checkout::new().state(StateKey(self.state.settings.key())).within(within);
+        let state = StateKey(self.state.settings.key());
+        let checkout = Checkout::new().state(state).within(within).borrower(self.shared.number());
         let mut pending = self.route.pool.start_checkout(route, checkout);
         if pending.is_waiting() {
             self.enter(Phase::Waiting);
@@ -116,6 +117,13 @@ impl Client {
         self.mode = terms.pool_mode;
         self.state.session_state = terms.session_state;
         terms.timeouts.checkout
+    }
+
+    /// Notes what is asked, if somebody watches for leaks.
+    pub(super) fn note_asked(&self, text: &[u8]) {
+        if let Some(client) = self.route.shared.meters.watched(&self.shared) {
+            client.note_asked(sql::mysql::outline(text, self.state.reading()));
+        }
     }
 
     /// A command is answered. At a boundary the connection goes back before its last packets are written.
@@ -151,9 +159,12 @@ impl Client {
     }
 
     /// The boundary: the connection goes back before the answer is written to a client that may be slow.
-    fn release(&mut self, lease: Lease<MyConnector>) {
+    fn release(&mut self, mut lease: Lease<MyConnector>) {
         self.show_pin();
         self.shared.end_lease();
+        if let Some(placing) = &self.placing {
+            placing.leave(&mut lease, &self.route);
+        }
         let meters = self.route.meters();
         meters.transactions.inc();
         meters.transaction.record(self.vigil.lease_age());

@@ -137,6 +137,7 @@ impl Client {
             return Ok(());
         };
         let demand = self.demand_of_execution(&statement, self.command_body(header.total()));
+        self.note_asked(statement.text());
         self.state.begin_text(statement.text(), statement.verdict());
         let Some(server_id) = self.ready(id, &statement, demand, held).await? else {
             self.drop_command(header);
@@ -208,6 +209,7 @@ impl Client {
         let typed = execute.types.is_some();
         let demand =
             self.demand_of_execution(&statement, self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default());
+        self.note_asked(statement.text());
         self.state.begin_text(statement.text(), statement.verdict());
         let Some(server_id) = self.ready(id, &statement, demand, held).await? else {
             self.drop_command(header);

@@ -20,8 +20,11 @@ use crate::{
 impl Client {
     /// `COM_RESET_CONNECTION`: the session is as it began. What a server connection holds of it is wiped in the background.
     pub(super) fn reset_connection(&mut self, header: Header, held: &mut Held) {
-        if let Some(lease) = held.take() {
+        if let Some(mut lease) = held.take() {
             self.shared.end_lease();
+            if let Some(placing) = &self.placing {
+                placing.leave(&mut lease, &self.route);
+            }
             tidy::release_cleaned(lease);
         }
         self.state.reset();
@@ -36,8 +39,11 @@ impl Client {
         let command = handshake::ChangeUser::parse(body, self.capabilities)?;
         self.work.up.drop(header.total());
         self.flush().await?;
-        if let Some(lease) = held.take() {
+        if let Some(mut lease) = held.take() {
             self.shared.end_lease();
+            if let Some(placing) = &self.placing {
+                placing.leave(&mut lease, &self.route);
+            }
             tidy::release_cleaned(lease);
         }
         let reentry = Reentry {

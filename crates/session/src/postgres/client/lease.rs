@@ -98,7 +98,7 @@ impl Client {
     /// A connection that is at hand, or the next one in the route's queue; a client that goes away leaves it.
     async fn queue(&mut self, route: RouteId, within: Duration) -> Result<Wait, Fault> {
         let state = StateKey(self.state.settings.key());
-        let checkout = Checkout::new().state(state).within(within);
+        let checkout = Checkout::new().state(state).within(within).borrower(self.shared.number());
         let mut pending = self.route.pool.start_checkout(route, checkout);
         if pending.is_waiting() {
             self.enter(Phase::Waiting);
@@ -132,8 +132,11 @@ impl Client {
     }
 
     /// The boundary: the connection goes back before the replies are written to a client that may be slow.
-    fn release(&mut self, lease: Lease<PgConnector>) {
+    fn release(&mut self, mut lease: Lease<PgConnector>) {
         self.shared.end_lease();
+        if let Some(placing) = &self.placing {
+            placing.leave(&mut lease, &self.route);
+        }
         let meters = self.route.meters();
         meters.transactions.inc();
         // The end of its last unit is the end of the transaction.

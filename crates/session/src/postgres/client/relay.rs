@@ -186,6 +186,7 @@ impl Client {
             statements_max: prepared.per_client_max,
             reuse_unnamed: prepared.reuse_unnamed,
             placing: self.placing.as_deref(),
+            watched: self.route.shared.meters.watched(&self.shared),
         };
         (Translator { state: &mut self.state, server, rules }, &mut self.work)
     }

@@ -112,6 +112,7 @@ impl Translator<'_> {
                 return Ok(false);
             }
             self.state.note(statement.text(), statement.verdict());
+            self.rules.note_asked(statement.text());
             self.isolate_sequences(statement.verdict(), up);
         }
         match self.locate(&name, known, up, retry) {

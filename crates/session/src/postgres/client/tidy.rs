@@ -33,9 +33,12 @@ enum Leftover {
 
 impl Client {
     /// Gives back a connection that may be in any state.
-    pub(super) fn tidy(&self, lease: Lease<PgConnector>) {
+    pub(super) fn tidy(&self, mut lease: Lease<PgConnector>) {
         let underway = (!lease.exchange.is_settled()).then(|| self.shared.cancel_target()).flatten();
         self.shared.end_lease();
+        if let Some(placing) = &self.placing {
+            placing.leave(&mut lease, &self.route);
+        }
         if self.work.up.pending() > 0 || self.work.up.is_amid_message() {
             return lease.discard("its client left in the middle of a message");
         }

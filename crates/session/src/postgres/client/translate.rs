@@ -30,6 +30,7 @@ use crate::{
         fault::Fault,
         server::{ServerConnection, Unnamed},
     },
+    registry::ClientEntry,
 };
 
 /// What holds for the client's route.
@@ -43,6 +44,17 @@ pub(crate) struct Rules<'a> {
     pub(crate) reuse_unnamed: bool,
     /// What the lease counts as, where that makes a difference.
     pub(crate) placing: Option<&'a Placing>,
+    /// The client, if it is to be noted what it asks.
+    pub(crate) watched: Option<&'a ClientEntry>,
+}
+
+impl Rules<'_> {
+    /// Notes what the client asks, if that is wanted.
+    pub(super) fn note_asked(&self, text: &[u8]) {
+        if let Some(client) = self.watched {
+            client.note_asked(sql::outline(text));
+        }
+    }
 }
 
 /// What the client wants next.
@@ -247,6 +259,7 @@ impl Translator<'_> {
             return Ok(false);
         }
         self.state.note(text, verdict);
+        self.rules.note_asked(text);
         let refused = self.server.exchange.transaction() == Transaction::Failed;
         let deallocated = deallocated_name(text)
             .filter(|name| !refused && !name.is_empty() && self.state.statements.remove(name).is_some());
