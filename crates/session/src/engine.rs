@@ -440,9 +440,9 @@ impl World {
                     let meters = Arc::new(ServerMeters::new(server.name.clone(), self.clients.clone()));
                     let driver = Driver::new(self.drivers, server, plan, wanted, &meters);
                     self.drivers += 1;
-                    let (server, classes) = (server.clone(), Arc::default());
-                    let mut known = ServerPool { pool: driver.pool(), meters, driver, classes, server: server.clone() };
-                    known.take_over(&server);
+                    let rules = ClassRules::new(&server.classes, &server.transaction_limit);
+                    let mut known = ServerPool { pool: driver.pool(), meters, driver, rules, server: server.clone() };
+                    known.take_over(server);
                     self.servers.insert(server.name.clone(), known);
                 }
             }
@@ -494,9 +494,10 @@ impl World {
                 Ok(resolved) if stays => {
                     let server = plan.table.server(resolved.server);
                     let limits = |class| plan.table.limits(resolved.server, class, user, database);
-                    // Of a server that is in the plan the pool is here.
-                    let classes = self.servers.get(&server.name).map(|known| known.classes.clone());
-                    for (route, class) in lane.seats.change(classes.unwrap_or_default(), self.era_of(server)) {
+                    let rules = self.servers.get(&server.name).map(|known| known.rules.clone());
+                    let rules = rules.unwrap_or_else(|| ClassRules::new(&server.classes, &server.transaction_limit));
+                    let era = self.era_of(&rules);
+                    for (route, class) in lane.seats.change(rules, era) {
                         let limits = class.map(|class| route_limits(class, &limits(class)));
                         lane.pool().set_route_limits(route, limits.unwrap_or_else(|| parked(&resolved.terms.limits)));
                     }
@@ -532,8 +533,8 @@ impl World {
         let ground = Ground {
             terms: resolved.terms.clone(),
             handling: handling(plan),
-            classes: known.classes.clone(),
-            era: self.era_of(server),
+            rules: known.rules.clone(),
+            era: self.era_of(&known.rules),
         };
         let limits = route_limits(ClassIndex::DEFAULT, &resolved.terms.limits);
         let lane = |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, ground);

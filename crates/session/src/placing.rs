@@ -2,24 +2,35 @@
 
 use std::sync::Arc;
 
-use pool::{BlockedBy, Connector, Lease, NoTransfer, RouteId};
-use route::{Choice, ClassIndex, Classes, SessionState, Traffic};
+use pool::{BlockedBy, Connector, Lease, NoTransfer, OverLimit, Pool, RouteId, TransactionPermit};
+use route::{Choice, ClassIndex, Classes, LimitKey, SessionState, Traffic, Who};
 
 use crate::{
     demand::{Demand, SetsSettings},
     engine::Engine,
     lane::Lane,
     registry::ClientEntry,
-    seats::Era,
+    seats::{Era, Seating},
 };
 
 /// What a session has chosen. It has none where there is nothing to choose.
 #[derive(Debug)]
-pub(crate) struct Placing {
+pub(crate) struct Placing<C: Connector> {
     /// Under which configuration, and from which words of the client's, by their fingerprint.
     chosen_for: (Era, u64),
     choice: Choice,
     place: Place,
+    limit: Option<Limit>,
+    /// The transaction under way, where it counts.
+    permit: Option<TransactionPermit<C>>,
+}
+
+/// Whose transactions are counted together with the session's.
+#[derive(Debug)]
+struct Limit {
+    party: Arc<str>,
+    /// Those of them that are in one of these classes.
+    classes: Vec<ClassIndex>,
 }
 
 /// What a session's lease counts as.
@@ -55,11 +66,20 @@ pub(crate) enum Holds {
     Session,
 }
 
-impl Placing {
-    /// The choice under a configuration, from words of the client's with this fingerprint.
-    pub(crate) fn new(era: Era, words: u64, choice: Choice) -> Self {
-        let place = Place { class: ClassIndex::DEFAULT, traffic: Traffic::Statement };
-        Self { chosen_for: (era, words), choice, place }
+impl<C: Connector> Placing<C> {
+    /// The choice of this client under a configuration, from words of its own with this fingerprint.
+    pub(crate) fn new(era: Era, words: u64, who: &Who<'_>, client: &ClientEntry, seating: &Seating) -> Self {
+        let limit = (!seating.limited_by.is_empty()).then(|| Limit {
+            party: party(&seating.limited_by, who, client),
+            classes: seating.classes.transactional(),
+        });
+        Self {
+            chosen_for: (era, words),
+            choice: seating.classes.of(who),
+            place: Place { class: ClassIndex::DEFAULT, traffic: Traffic::Statement },
+            limit,
+            permit: None,
+        }
     }
 
     /// Whether it is the choice under this configuration, from these words.
@@ -73,20 +93,37 @@ impl Placing {
     }
 
     /// A lease is asked for that is to count as this. Returns where.
+    ///
+    /// # Errors
+    /// It would be for a transaction too many.
     pub(crate) fn enter(
         &mut self,
         demand: Demand,
         session_state: SessionState,
         engine: &Engine,
         lane: &Arc<Lane>,
-    ) -> Queue {
+        pool: &Pool<C>,
+    ) -> Result<Queue, OverLimit> {
         let class = self.class(demand);
         self.place = Place { class, traffic: demand.traffic };
+        self.begin_transaction(pool)?;
         let keeps = match demand.keeps(session_state) {
             true => Keeps::Reserved,
             false => Keeps::No,
         };
-        Queue { route: engine.seat(lane, class), keeps }
+        Ok(Queue { route: engine.seat(lane, class), keeps })
+    }
+
+    /// Counts the lease among the transactions that are limited, if it is one.
+    fn begin_transaction(&mut self, pool: &Pool<C>) -> Result<(), OverLimit> {
+        // First of all: the one before is over.
+        self.permit = None;
+        let Place { class, traffic } = self.place;
+        let limit = self.limit.as_ref().filter(|limit| limit.classes.contains(&class));
+        if let Some(limit) = limit.filter(|_| traffic == Traffic::Transaction) {
+            self.permit = pool.begin_transaction(&limit.party)?;
+        }
+        Ok(())
     }
 
     /// Whether a unit of work must wait for the end of the lease under way, because it is for another one: of another class,
@@ -117,12 +154,13 @@ impl Placing {
     ///
     /// # Errors
     /// It stays where it is.
-    pub(crate) fn move_lease<C: Connector>(
+    pub(crate) fn move_lease(
         &mut self,
         lease: &mut Lease<C>,
         (class, traffic): (ClassIndex, Traffic),
         engine: &Engine,
         lane: &Arc<Lane>,
+        pool: &Pool<C>,
         client: &ClientEntry,
     ) -> Result<(), NoTransfer> {
         let route = engine.seat(lane, class);
@@ -130,18 +168,28 @@ impl Placing {
             lease.transfer(route)?;
         }
         self.place = Place { class, traffic };
+        if let Err(over) = self.begin_transaction(pool) {
+            // It was opened by what did not look like it; there is nothing left to refuse.
+            tracing::debug!(client = client.number(), %over, "a transaction is not counted");
+        }
         client.move_lease(self.class_name(lane));
         Ok(())
     }
 
     /// The lease is about to end. What was a session's own goes to no class in particular: all others may take it from there,
     /// and the next session may have one of its own.
-    pub(crate) fn leave<C: Connector>(&self, lease: &mut Lease<C>, lane: &Lane) {
+    pub(crate) fn leave(&mut self, lease: &mut Lease<C>, lane: &Lane) {
+        self.end();
         if lane.seats.seating().classes.reserved() == Some(self.place.class)
             && let Err(why) = lease.transfer(lane.id)
         {
             tracing::debug!(%why, "a connection stays in the class of reserved ones");
         }
+    }
+
+    /// There is no lease any more, or there was none to be had.
+    pub(crate) fn end(&mut self) {
+        self.permit = None;
     }
 
     /// The class that the lease counts in.
@@ -155,6 +203,16 @@ impl Demand {
     fn keeps(self, session_state: SessionState) -> bool {
         (session_state, self.settings) == (SessionState::Reserve, SetsSettings::Yes)
     }
+}
+
+/// Whose transactions are counted together: of those who are alike in these.
+fn party(by: &[LimitKey], who: &Who<'_>, client: &ClientEntry) -> Arc<str> {
+    let part = |key: &LimitKey| match key {
+        LimitKey::User => who.user.to_owned(),
+        LimitKey::Application => who.application.to_owned(),
+        LimitKey::Address => client.peer.ip().map_or_else(|| "unix".to_owned(), |ip| ip.to_string()),
+    };
+    by.iter().map(part).collect::<Vec<_>>().join("/").into()
 }
 
 /// What is to be done about a limit that kept somebody waiting for too long.
@@ -179,16 +237,17 @@ pub(crate) fn advice(blocked_by: BlockedBy, classes: &Classes) -> String {
 
 #[cfg(test)]
 mod tests {
-    use route::{Classes, StatementKind, Who};
+    use route::StatementKind;
 
     use super::*;
+    use crate::postgres::PgConnector;
 
-    fn placed(traffic: Traffic) -> (Placing, Classes) {
+    fn placed(traffic: Traffic) -> (Placing<PgConnector>, Classes) {
         let classes = Classes::vttablet();
-        let mut placing = Placing::new(Era::PLAIN, 0, classes.of(&Who::new("ada", "shop")));
-        let class = placing.class(Demand::ANY.as_traffic(traffic));
-        placing.place = Place { class, traffic };
-        (placing, classes)
+        let choice = classes.of(&Who::new("ada", "shop"));
+        let class = choice.class(traffic, StatementKind::Other);
+        let place = Place { class, traffic };
+        (Placing { chosen_for: (Era::PLAIN, 0), choice, place, limit: None, permit: None }, classes)
     }
 
     #[test]

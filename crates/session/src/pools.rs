@@ -1,6 +1,6 @@
 //! The pool of a server, whatever it speaks.
 
-use pool::{ClassId, ClassLimits, Pool, RouteId, RouteLimits, RouteView, Settings, Snapshot, Totals};
+use pool::{ClassId, ClassLimits, Pool, RouteId, RouteLimits, RouteView, Settings, Snapshot, Totals, TransactionLimit};
 
 use crate::{mysql::MyConnector, postgres::PgConnector};
 

@@ -47,14 +47,16 @@ impl Client {
             let began = Instant::now();
             let lease = loop {
                 let within = self.take_terms();
-                let queue = self.choose_queue(demand);
+                let queue = match self.choose_queue(demand) {
+                    Ok(queue) => queue,
+                    Err(reply) => return Ok(self.turn_away(&reply)),
+                };
                 match self.queue(queue.route, within).await? {
                     Wait::Granted(mut lease) if lease.is_alive() => {
                         if queue.keeps == Keeps::Reserved
                             && let Err(reply) = self.reserve(&mut lease)
                         {
-                            self.deny(&reply);
-                            return Ok(false);
+                            return Ok(self.turn_away(&reply));
                         }
                         break lease;
                     }
@@ -63,12 +65,10 @@ impl Client {
                     Wait::Failed(error) => {
                         self.route.meters().refusals.inc();
                         let reply = self.refusal(&error)?;
-                        self.deny(&reply);
-                        return Ok(false);
+                        return Ok(self.turn_away(&reply));
                     }
                     Wait::Canceled => {
-                        self.deny(&ErrorReply::interrupted("Query execution was interrupted"));
-                        return Ok(false);
+                        return Ok(self.turn_away(&ErrorReply::interrupted("Query execution was interrupted")));
                     }
                 }
             };
@@ -109,6 +109,15 @@ impl Client {
             Poll::Pending
         })
         .await
+    }
+
+    /// No connection was had: answers the command at hand with an error. Returns `false`, as nothing is held.
+    fn turn_away(&mut self, reply: &ErrorReply) -> bool {
+        if let Some(placing) = &mut self.placing {
+            placing.end();
+        }
+        self.deny(reply);
+        false
     }
 
     /// Takes over what holds for the route now. Returns how long a connection may be waited for.
@@ -162,7 +171,7 @@ impl Client {
     fn release(&mut self, mut lease: Lease<MyConnector>) {
         self.show_pin();
         self.shared.end_lease();
-        if let Some(placing) = &self.placing {
+        if let Some(placing) = &mut self.placing {
             placing.leave(&mut lease, &self.route);
         }
         let meters = self.route.meters();
@@ -228,6 +237,9 @@ impl Client {
         let (user, database) = (&self.route.user, &self.route.database);
         tracing::warn!(%user, %database, process = lease.process(), %fault, "server connection lost while in use");
         lease.discard("it broke while in use");
+        if let Some(placing) = &mut self.placing {
+            placing.end();
+        }
         self.state.take_outdated();
         self.route.meters().errors.inc();
         if !survives {

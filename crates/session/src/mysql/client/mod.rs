@@ -74,7 +74,7 @@ pub(crate) struct Client {
     /// What it says of itself.
     words: Words,
     /// What its work counts as, where that makes a difference. Boxed: mostly it makes none, and idle sessions are small.
-    placing: Option<Box<Placing>>,
+    placing: Option<Box<Placing<MyConnector>>>,
     /// The reason to keep a server connection that others were shown.
     shown_pin: Option<Pin>,
 }

@@ -72,23 +72,32 @@ impl Client {
     }
 
     /// Where a command waits that asks for this. Where there is nothing to choose, it does not matter.
-    pub(super) fn choose_queue(&mut self, demand: Demand) -> Queue {
+    ///
+    /// # Errors
+    /// The answer to a transaction too many.
+    pub(super) fn choose_queue(&mut self, demand: Demand) -> Result<Queue, ErrorReply> {
         let era = self.route.seats.era();
         if era == Era::PLAIN {
             self.placing = None;
-            return Queue { route: self.route.id, keeps: Keeps::No };
+            return Ok(Queue { route: self.route.id, keeps: Keeps::No });
         }
         let words = self.words.workload as u64;
         let mut placing = match self.placing.take() {
             Some(placing) if placing.is_for(era, words) => placing,
             _ => Box::new(self.choice(era, words)),
         };
-        let queue = placing.enter(demand, self.state.session_state, &self.engine, self.route.lane());
+        let (lane, pool) = (self.route.lane(), &self.route.pool);
+        let queue = placing.enter(demand, self.state.session_state, &self.engine, lane, pool);
         self.placing = Some(placing);
-        queue
+        queue.map_err(|over| {
+            ErrorReply::user_limit(format!(
+                "Too many transactions of one user (transaction_limit): {over}. End transactions sooner, or raise \
+                 transaction_limit.per_user or the caps of the classes for transactions"
+            ))
+        })
     }
 
-    fn choice(&self, era: Era, chosen_for: u64) -> Placing {
+    fn choice(&self, era: Era, words: u64) -> Placing<MyConnector> {
         let attribute = |name: &str| self.words.attributes.as_ref()?.get(name.as_bytes());
         let application = String::from_utf8_lossy(attribute("program_name").unwrap_or_default());
         let who = Who {
@@ -98,7 +107,7 @@ impl Client {
             workload: self.words.workload,
             ..Who::new(&self.route.user, &self.route.database)
         };
-        Placing::new(era, chosen_for, self.route.seats.seating().classes.of(&who))
+        Placing::new(era, words, &who, &self.shared, &self.route.seats.seating())
     }
 
     /// Makes the connection at hand the session's own, as far as classes go.
@@ -144,7 +153,7 @@ impl Client {
         destination: (ClassIndex, Traffic),
     ) -> Result<(), NoTransfer> {
         let Some(placing) = &mut self.placing else { return Ok(()) };
-        placing.move_lease(lease, destination, &self.engine, self.route.lane(), &self.shared)
+        placing.move_lease(lease, destination, &self.engine, self.route.lane(), &self.route.pool, &self.shared)
     }
 
     /// `SET workload` is for us where there are classes: no server knows that variable. Returns whether it was that.

@@ -22,7 +22,7 @@ impl Client {
     pub(super) fn reset_connection(&mut self, header: Header, held: &mut Held) {
         if let Some(mut lease) = held.take() {
             self.shared.end_lease();
-            if let Some(placing) = &self.placing {
+            if let Some(placing) = &mut self.placing {
                 placing.leave(&mut lease, &self.route);
             }
             tidy::release_cleaned(lease);
@@ -41,7 +41,7 @@ impl Client {
         self.flush().await?;
         if let Some(mut lease) = held.take() {
             self.shared.end_lease();
-            if let Some(placing) = &self.placing {
+            if let Some(placing) = &mut self.placing {
                 placing.leave(&mut lease, &self.route);
             }
             tidy::release_cleaned(lease);

@@ -66,7 +66,13 @@ impl Client {
         let began = Instant::now();
         loop {
             let within = self.take_terms();
-            let queue = self.choose_queue();
+            let queue = match self.choose_queue() {
+                Ok(queue) => queue,
+                Err(reply) => {
+                    self.deny(reply);
+                    return Ok(None);
+                }
+            };
             match self.queue(queue.route, within).await? {
                 Wait::Granted(mut lease) if lease.is_alive() => {
                     if queue.keeps == Keeps::Reserved
@@ -134,7 +140,7 @@ impl Client {
     /// The boundary: the connection goes back before the replies are written to a client that may be slow.
     fn release(&mut self, mut lease: Lease<PgConnector>) {
         self.shared.end_lease();
-        if let Some(placing) = &self.placing {
+        if let Some(placing) = &mut self.placing {
             placing.leave(&mut lease, &self.route);
         }
         let meters = self.route.meters();
@@ -174,6 +180,9 @@ impl Client {
     fn deny(&mut self, reply: ErrorReply) {
         reply.write(self.work.down.insert());
         self.skip = Skip::Unit;
+        if let Some(placing) = &mut self.placing {
+            placing.end();
+        }
         self.route.meters().errors.inc();
     }
 
@@ -185,6 +194,9 @@ impl Client {
         let (user, database) = (&self.route.user, &self.route.database);
         tracing::warn!(%user, %database, process = lease.process(), %fault, "server connection lost while in use");
         lease.discard("it broke while in use");
+        if let Some(placing) = &mut self.placing {
+            placing.end();
+        }
         self.route.meters().errors.inc();
         self.work.up.clear();
         if !survives {

@@ -38,8 +38,7 @@ use crate::{
     lane::Link,
     pin::Pin,
     placing::Placing,
-    postgres::Postgres,
-    postgres::fault::Fault,
+    postgres::{Postgres, connector::PgConnector, fault::Fault},
     registry::{ClientEntry, Phase, Presence},
     stream::Stream,
     vigil::Vigil,
@@ -62,7 +61,7 @@ pub(crate) struct Client {
     skip: Skip,
     vigil: Vigil,
     /// What its work counts as, where that makes a difference. Boxed: mostly it makes none, and idle sessions are small.
-    placing: Option<Box<Placing>>,
+    placing: Option<Box<Placing<PgConnector>>>,
     /// The reason to keep a server connection that others were shown.
     shown_pin: Option<Pin>,
 }

@@ -20,11 +20,14 @@ use crate::{
 
 impl Client {
     /// Where the unit of work at hand waits. Where there is nothing to choose, nobody looks at it.
-    pub(super) fn choose_queue(&mut self) -> Queue {
+    ///
+    /// # Errors
+    /// The answer to a transaction too many.
+    pub(super) fn choose_queue(&mut self) -> Result<Queue, ErrorReply> {
         let era = self.route.seats.era();
         if era == Era::PLAIN {
             self.placing = None;
-            return Queue { route: self.route.id, keeps: Keeps::No };
+            return Ok(Queue { route: self.route.id, keeps: Keeps::No });
         }
         let words = self.state.settings.key();
         let mut placing = match self.placing.take() {
@@ -32,12 +35,17 @@ impl Client {
             _ => Box::new(self.choice(era, words)),
         };
         let demand = demand::of_unit(self.work.up.unscanned(), &self.state.statements);
-        let queue = placing.enter(demand, self.state.session_state, &self.engine, self.route.lane());
+        let (lane, pool) = (self.route.lane(), &self.route.pool);
+        let queue = placing.enter(demand, self.state.session_state, &self.engine, lane, pool);
         self.placing = Some(placing);
-        queue
+        queue.map_err(|over| {
+            ErrorReply::error("53400", "too many transactions of one user (transaction_limit)")
+                .detail(format!("{over}."))
+                .hint("End transactions sooner, or raise transaction_limit.per_user or the caps of the classes for transactions.")
+        })
     }
 
-    fn choice(&self, era: Era, words: u64) -> Placing {
+    fn choice(&self, era: Era, words: u64) -> Placing<PgConnector> {
         let settings = &self.state.settings;
         let application = plain(settings, b"application_name").unwrap_or_default();
         let workload = plain(settings, WORKLOAD).and_then(|name| Workload::parse(&name));
@@ -46,7 +54,7 @@ impl Client {
             workload: workload.unwrap_or_default(),
             ..Who::new(&self.route.user, &self.route.database)
         };
-        Placing::new(era, words, self.route.seats.seating().classes.of(&who))
+        Placing::new(era, words, &who, &self.shared, &self.route.seats.seating())
     }
 
     /// Makes the connection at hand the session's own, as far as classes go.
@@ -99,7 +107,7 @@ impl Client {
         destination: (ClassIndex, Traffic),
     ) -> Result<(), NoTransfer> {
         let Some(placing) = &mut self.placing else { return Ok(()) };
-        placing.move_lease(lease, destination, &self.engine, self.route.lane(), &self.shared)
+        placing.move_lease(lease, destination, &self.engine, self.route.lane(), &self.route.pool, &self.shared)
     }
 }
 

@@ -33,10 +33,10 @@ enum Leftover {
 
 impl Client {
     /// Gives back a connection that may be in any state.
-    pub(super) fn tidy(&self, mut lease: Lease<PgConnector>) {
+    pub(super) fn tidy(&mut self, mut lease: Lease<PgConnector>) {
         let underway = (!lease.exchange.is_settled()).then(|| self.shared.cancel_target()).flatten();
         self.shared.end_lease();
-        if let Some(placing) = &self.placing {
+        if let Some(placing) = &mut self.placing {
             placing.leave(&mut lease, &self.route);
         }
         if self.work.up.pending() > 0 || self.work.up.is_amid_message() {

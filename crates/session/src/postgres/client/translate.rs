@@ -27,6 +27,7 @@ use crate::{
     pin::Pin,
     placing::Placing,
     postgres::{
+        connector::PgConnector,
         fault::Fault,
         server::{ServerConnection, Unnamed},
     },
@@ -43,7 +44,7 @@ pub(crate) struct Rules<'a> {
     /// Whether an unnamed `Parse` may be answered by a statement that is prepared already.
     pub(crate) reuse_unnamed: bool,
     /// What the lease counts as, where that makes a difference.
-    pub(crate) placing: Option<&'a Placing>,
+    pub(crate) placing: Option<&'a Placing<PgConnector>>,
     /// The client, if it is to be noted what it asks.
     pub(crate) watched: Option<&'a ClientEntry>,
 }
