@@ -76,7 +76,7 @@ pub struct PoolKeys {
     /// How a connection moves from one route to another.
     pub moves: Moves,
     /// What follows if more connections may be opened than the server's own limit leaves us. It is compared at the start, at
-    /// a reload, by `SHOW SUM` and by `evenkeel check --connect`.
+    /// a reload, by `SHOW SUM` and by `evenkeel check`.
     pub fit: Fit,
     /// After the server refused a connection because it has too many, the budget is lowered and tried again after this
     /// long; doubles up to 16 times.
