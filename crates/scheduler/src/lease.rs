@@ -4,9 +4,7 @@ use crate::classes::BlockedBy;
 use crate::conn::ConnState;
 use crate::list::{Links, List};
 use crate::scheduler::{Mode, Scheduler};
-use crate::types::{
-    Attach, CloseReason, ConnId, Decision, Detach, ExpireReason, Refusal, Request, Reuse, RouteId, Ticket, Time,
-};
+use crate::types::{Attach, ConnId, Decision, Detach, ExpireReason, Refusal, Request, Reuse, RouteId, Ticket, Time};
 use crate::waiter::Waiter;
 
 /// How many idle connections are looked at for a better match; more would make an attach depend on the pool's size.
@@ -68,20 +66,20 @@ impl Scheduler {
     /// [`Scheduler::handle_closed`]. After [`Detach::Keep`] a [`Decision::Close`] may follow.
     pub fn detach(&mut self, conn: ConnId, how: Detach, now: Time) {
         let Some(index) = self.conn(conn) else { return self.faults.stale_reports += 1 };
-        let (idle_since, discarded) = match self.conns[index].state {
+        let idle_since = match self.conns[index].state {
             ConnState::Lent { since } => {
                 self.charge(self.conns[index].route, since, now);
-                (now, CloseReason::Unusable)
+                now
             }
-            ConnState::Tested { idle_since } => (idle_since, CloseReason::Invalid),
+            ConnState::Tested { idle_since } => idle_since,
             _ => return self.faults.stale_reports += 1,
         };
         let route = self.conns[index].route;
         self.routes[route].in_use -= 1;
         self.sums.in_use -= 1;
         match how {
-            Detach::Discard => {
-                self.begin_closing(index, discarded, None, now);
+            Detach::Discard(reason) => {
+                self.begin_closing(index, reason, None, now);
                 self.fill(now);
             }
             Detach::Keep(session) => {

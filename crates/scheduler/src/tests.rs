@@ -184,7 +184,7 @@ fn a_test_is_no_use() {
     assert_eq!(scheduler.idle_since(conns[0]), Some(at(0)), "it has been idle all the time");
     assert_eq!(scheduler.route(route).expect("live").served, 2, "and nobody was served");
     assert!(scheduler.take_idle(conns[1], at(70)));
-    scheduler.detach(conns[1], Detach::Discard, at(80));
+    scheduler.detach(conns[1], Detach::Discard(CloseReason::Invalid), at(80));
     assert_eq!(decisions(&mut scheduler), [], "the tester closes it");
     assert_eq!(scheduler.totals().closes.get(CloseReason::Invalid), 1);
 }
@@ -290,7 +290,7 @@ fn the_slot_of_a_closing_connection_is_promised_so_that_no_other_is_taken() {
     open_idle(&mut scheduler, rich, 2, at(0));
     let conn = open_one(&mut scheduler, poor, at(0));
     queued(ask(&mut scheduler, poor, at(1)));
-    scheduler.detach(conn, Detach::Discard, at(2));
+    scheduler.detach(conn, Detach::Discard(CloseReason::Unusable), at(2));
     assert_eq!(decisions(&mut scheduler), []);
     scheduler.handle_closed(conn, at(3));
     assert!(matches!(decisions(&mut scheduler)[..], [Decision::Open { route, .. }] if route == poor));
@@ -514,7 +514,7 @@ fn connections_opened_ahead_are_opened_once_as_slots_come_free() {
         scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(1));
     }
     assert_eq!(decisions(&mut scheduler), [], "nobody waits for the third");
-    scheduler.detach(held, Detach::Discard, at(2));
+    scheduler.detach(held, Detach::Discard(CloseReason::Unusable), at(2));
     scheduler.handle_closed(held, at(2));
     let [Decision::Open { conn, .. }] = decisions(&mut scheduler)[..] else { panic!("no third") };
     scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(3));
@@ -646,8 +646,8 @@ fn stale_reports_change_nothing_and_are_counted() {
     let mut scheduler = scheduler(1);
     let route = scheduler.add_route(plain(), None, at(0));
     let conn = open_one(&mut scheduler, route, at(0));
-    scheduler.detach(conn, Detach::Discard, at(1));
-    scheduler.detach(conn, Detach::Discard, at(1));
+    scheduler.detach(conn, Detach::Discard(CloseReason::Unusable), at(1));
+    scheduler.detach(conn, Detach::Discard(CloseReason::Unusable), at(1));
     scheduler.handle_closed(conn, at(2));
     scheduler.handle_closed(conn, at(2));
     scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(2));

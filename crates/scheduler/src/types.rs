@@ -304,8 +304,8 @@ pub enum ExpireReason {
 pub enum Detach {
     /// It may serve again; its session state is now this.
     Keep(StateKey),
-    /// It must be closed; the holder closes it and then reports `handle_closed`.
-    Discard,
+    /// It must be closed, for this reason; the holder closes it and then reports `handle_closed`.
+    Discard(CloseReason),
 }
 
 /// Why a connect, or a new login on a live connection, failed.

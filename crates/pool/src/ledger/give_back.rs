@@ -37,7 +37,7 @@ impl<C: Connector> Ledger<C> {
         if let Some(entry) = self.table.get_mut(conn) {
             entry.phase = Phase::Closing { reason };
         }
-        self.scheduler.detach(conn, Detach::Discard, now);
+        self.scheduler.detach(conn, Detach::Discard(reason), now);
         self.jobs.push_back(Job::Close { conn, connection, reason });
     }
 

@@ -100,6 +100,7 @@ async fn a_connection_is_tested_on_its_return_before_anyone_gets_it() {
     lease.state = StateKey(7);
     drop(lease);
     assert_eq!(pool.checkout(route, Checkout::new()).await.unwrap().serial, 1);
+    assert_eq!(pool.totals().closes.get(CloseReason::Invalid), 1);
     at_rest(&server, &pool).await;
 }
 

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::audit::audit;
 use super::{at, class, forever, limits, ms, plain};
 use crate::{
-    Attach, ClassLimits, ClassSet, ConnId, ConnectFailure, Decision, Detach, Home, Moves, Realm, Recycling, Request,
-    Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
+    Attach, ClassLimits, ClassSet, CloseReason, ConnId, ConnectFailure, Decision, Detach, Home, Moves, Realm,
+    Recycling, Request, Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
 };
 
 /// One thing that happens. Numbers choose among what there is, modulo.
@@ -258,7 +258,7 @@ impl World {
                     self.scheduler.detach(conn, Detach::Keep(StateKey(1)), now);
                 } else {
                     self.closing.push(conn);
-                    self.scheduler.detach(conn, Detach::Discard, now);
+                    self.scheduler.detach(conn, Detach::Discard(CloseReason::Unusable), now);
                 }
             }
             Event::Connected { conn, took_ms } => {
