@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use config::Config;
 
-use crate::{check, serve, size::Size};
+use crate::{check, import::Format, serve, size::Size};
 
 /// A fair, budgeted connection pooler for PostgreSQL, MySQL and MariaDB.
 #[derive(Debug, Parser)]
@@ -36,6 +36,11 @@ pub(crate) enum Command {
     },
     /// Say how large pools should be: for stated needs, or by what was measured.
     Size(Box<Size>),
+    /// Write a configuration from the settings of another pool.
+    Import {
+        #[command(subcommand)]
+        format: Format,
+    },
 }
 
 /// Where the configuration comes from.
@@ -67,6 +72,7 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Size(size) => size.run(),
+            Self::Import { format } => format.run(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod descriptors;
 mod fit;
+mod import;
 mod log;
 mod plan;
 mod runtime;

@@ -60,6 +60,8 @@
 mod adapters;
 mod checkout;
 mod connector;
+#[cfg(feature = "druid")]
+pub mod druid;
 mod error;
 mod handoff;
 mod keeper;
