@@ -73,6 +73,13 @@ impl Most {
         if is_open { budget } else { budget.min(self.classes.with_variable()) }
     }
 
+    /// What the server lets in beyond them; below 0, so many are too many.
+    #[must_use]
+    pub fn room(&self, census: &Census) -> i64 {
+        let usable = self.compare(census).limit.usable().value;
+        i64::from(usable) - i64::try_from(self.connections()).unwrap_or(i64::MAX)
+    }
+
     /// Whether they fit into what the server lets in.
     #[must_use]
     pub fn compare(&self, census: &Census) -> Comparison {

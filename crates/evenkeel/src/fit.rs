@@ -38,7 +38,7 @@ pub(crate) fn refuse_at_reload(config: &Config, engine: &Engine) -> Result<(), S
     for server in strict(config) {
         let same =
             known.iter().find(|known| known.server.name == server.name && known.server.address == server.address);
-        let Some(census) = same.and_then(|known| known.census()) else { continue };
+        let Some(census) = same.and_then(|known| known.meters.census()) else { continue };
         let comparison = Most::of(server).compare(&census);
         if !comparison.fits() {
             return Err(format!("{comparison} (pool.fit = \"refuse\")"));

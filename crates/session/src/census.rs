@@ -18,14 +18,7 @@ use mysql::view::TextRow;
 use pool::Checkout;
 use route::{DatabaseIndex, Protocol, Table};
 
-use crate::{
-    engine::{Engine, ServerPool},
-    lane::Lane,
-    mysql as my,
-    observe::ServerMeters,
-    pools::AnyPool,
-    postgres as pg_side,
-};
+use crate::{engine::Engine, lane::Lane, mysql as my, observe::ServerMeters, pools::AnyPool, postgres as pg_side};
 
 /// What a server lets in, and what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +51,13 @@ struct Count {
     present: u32,
 }
 
-/// Settings of the server, and its connections for clients. Whoever may not see others' rows sees their database, but not
-/// their kind. `reserved_connections` is there from PostgreSQL 16 on.
+/// Settings of the server, and its connections for clients. Whoever may not see others' rows sees their database and user, but
+/// not their kind; those of autovacuum have no user. `reserved_connections` is there from PostgreSQL 16 on.
 const ASK_POSTGRES: &[u8] = b"SELECT pg_catalog.current_setting('max_connections'), \
     pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4 \
     + coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::pg_catalog.int4, \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity \
-    WHERE datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend')";
+    WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend')";
 
 const ASK_MYSQL: &[u8] = b"SELECT @@GLOBAL.max_connections";
 const ASK_MYSQL_PRESENT: &[u8] = b"SHOW GLOBAL STATUS LIKE 'Threads_connected'";
@@ -153,11 +146,11 @@ fn number(text: Option<&[u8]>) -> Option<u32> {
     std::str::from_utf8(text?).ok().and_then(|text| u32::from_str(text.trim()).ok())
 }
 
-impl ServerPool {
+impl ServerMeters {
     /// The last census of the server, if one was taken.
     #[must_use]
     pub fn census(&self) -> Option<Census> {
-        self.meters.census.get()
+        self.census.get()
     }
 }
 

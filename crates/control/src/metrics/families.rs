@@ -6,6 +6,7 @@ use super::{Family, ProcessFacts, Values};
 use crate::{
     State,
     facts::{FAULTS, RouteFacts, ServerFacts},
+    sum::Most,
     tables::{connections::reason_name, routes::protocol_name},
 };
 
@@ -72,6 +73,20 @@ pub(crate) const SERVERS: &[Family<ServerFacts>] = &[
         name: "evenkeel_server_effective_budget",
         about: "The most connections that the server allows: below the budget after it said that it is full.",
         values: Values::Gauge(|s| Some(s.totals.effective_budget.into())),
+    },
+    Family {
+        name: "evenkeel_server_max_connections",
+        about: "Connections that the server itself lets in, since it was first asked.",
+        values: Values::Gauge(|s| Some(s.meters.census()?.max_connections.into())),
+    },
+    Family {
+        name: "evenkeel_server_room_connections",
+        about: "What the server lets in, less its reserve for administrators, the connections of others when it was last \
+                asked (by the first connection, or SHOW SUM) and the most that is opened here. Below 0 it does not fit.",
+        values: Values::Gauge(|s| {
+            let census = s.meters.census()?;
+            Some(Most::of(&s.server).room(&census) as f64)
+        }),
     },
     Family {
         name: "evenkeel_server_connections",

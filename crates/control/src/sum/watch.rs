@@ -60,7 +60,7 @@ fn say(view: &View, said: &mut HashMap<Arc<str>, Said>) {
         let most = Most::of(&pool.server);
         let at = config.table().servers().iter().position(|server| server.name == pool.server.name);
         let fit = at.map_or(Fit::Off, |at| config.pool(route::ServerIndex(at)).fit);
-        let comparison = pool.census().filter(|_| fit != Fit::Off).map(|census| most.compare(&census));
+        let comparison = pool.meters.census().filter(|_| fit != Fit::Off).map(|census| most.compare(&census));
         let fits = comparison.as_ref().map(|comparison| (comparison.fits(), comparison.limit.max_connections));
         let now = Said { most, fits };
         let before = said.get(&pool.server.name);

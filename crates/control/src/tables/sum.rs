@@ -44,7 +44,7 @@ pub(crate) const SUM: &[Column<Line>] = &[
 pub(crate) fn lines(view: &View) -> Vec<Line> {
     let mut servers = view.engine.servers();
     servers.sort_by(|a, b| a.server.name.cmp(&b.server.name));
-    servers.iter().flat_map(|server| of(&Most::of(&server.server), server.census().as_ref())).collect()
+    servers.iter().flat_map(|server| of(&Most::of(&server.server), server.meters.census().as_ref())).collect()
 }
 
 fn of(most: &Most, census: Option<&Census>) -> Vec<Line> {
@@ -84,8 +84,7 @@ fn of(most: &Most, census: Option<&Census>) -> Vec<Line> {
     let usable = limit.usable();
     let how = usable.derivation.steps().first().map(|step| step.filled.clone()).unwrap_or_default();
     lines.push(line("usable", None, Some(usable.value.into()), how));
-    let room = i64::from(usable.value) - i64::try_from(most.connections()).unwrap_or(i64::MAX);
-    lines.push(Line { connections: Some(room), ..line("room", None, None, comparison.to_string()) });
+    lines.push(Line { connections: Some(most.room(census)), ..line("room", None, None, comparison.to_string()) });
     lines
 }
 
