@@ -49,6 +49,7 @@ impl Client {
         let body = self.work.up.unscanned().get(BODY_AT..total).unwrap_or_default();
         let query = Query::parse(body, self.capabilities)?;
         let demand = self.demand(query.text, verdict);
+        self.note_asked(query.text);
         self.state.begin_text(query.text, verdict);
         let needs = self.needs(query.text, verdict, held);
         let runs = if held.is_some() { Runs::Here } else { Runs::Now };
