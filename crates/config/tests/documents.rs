@@ -52,3 +52,16 @@ fn the_example_is_a_configuration() {
         assert!(text.contains(&format!("[{section}]")), "the example lacks [{section}]");
     }
 }
+
+#[test]
+fn what_the_page_on_classes_shows_can_be_pasted() {
+    let page = std::fs::read_to_string(at_root("docs/classes.md")).unwrap();
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() > 5, "the page has examples");
+    for block in blocks {
+        let server = "[[servers]]\nname = \"other\"\naddress = \"db\"\nbudget = 400\nclasses = \"vttablet\"\n";
+        let rest = "[[databases]]\nname = \"*\"\nserver = \"other\"\n[[users]]\nname = \"app\"\npassword = \"x\"\n";
+        let text = format!("{block}\n{server}{rest}");
+        Config::from_toml(&text, "docs/classes.md").unwrap_or_else(|problems| panic!("{block}\n{problems}"));
+    }
+}

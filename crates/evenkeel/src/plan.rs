@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use config::{
     Config, ConsoleAccess,
     keys::{
-        AuthMethod, AuthPlugin, BinlogDump, ClientCompression, Fit, Moves, PoolKeys, Reuse, ServerCompression, UnknownUsers,
+        AuthMethod, AuthPlugin, BinlogDump, ClientCompression, Fit, Moves, PoolKeys, Reuse, ServerCompression,
+        UnknownUsers,
     },
 };
 use route::ServerIndex;
