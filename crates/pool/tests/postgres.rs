@@ -3,13 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
 use std::future::Future;
-use std::task::Poll;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pool::postgres::{self, Postgres};
 use pool::{Checkout, CheckoutError, CloseReason, Lease, OnReturn, Options, Pool, RouteId, Session, Settings};
 use testkit::cut::Weather;
 use testkit::{Cut, Login};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_postgres::Socket;
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 
 /// One server for all tests of the file.
 struct World {
@@ -110,6 +117,7 @@ fn what_a_holder_leaves_behind() {
     world.runtime.block_on(refusals_say_whose_fault_they_are(&world));
     world.runtime.block_on(a_silent_server_costs_a_permit_no_longer_than_its_deadline(&world));
     world.runtime.block_on(a_unix_socket_serves_as_well(&world));
+    world.runtime.block_on(encryption_is_agreed_on_as_the_url_says(&world));
     world.backends_become((0, 0));
 }
 
@@ -354,4 +362,112 @@ async fn a_unix_socket_serves_as_well(world: &World) {
     world.backends_become((0, 1));
     drop(lease);
     app.0.close(Duration::from_secs(5)).await;
+}
+
+/// What stands for TLS: it counts handshakes and leaves the bytes as they are, and so does [`encrypting`] on the other side.
+#[derive(Clone, Default)]
+struct Unveiled(Arc<AtomicUsize>);
+
+struct Bare(Socket);
+
+impl MakeTlsConnect<Socket> for Unveiled {
+    type Stream = Bare;
+    type TlsConnect = Self;
+    type Error = std::io::Error;
+
+    fn make_tls_connect(&mut self, _: &str) -> std::io::Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl TlsConnect<Socket> for Unveiled {
+    type Stream = Bare;
+    type Error = std::io::Error;
+    type Future = std::future::Ready<std::io::Result<Bare>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        self.0.fetch_add(1, SeqCst);
+        std::future::ready(Ok(Bare(socket)))
+    }
+}
+
+impl TlsStream for Bare {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+impl AsyncRead for Bare {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Bare {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// Says yes to every request for TLS and hands the rest to the server; its address.
+async fn encrypting(server: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let server = server.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 8];
+                client.read_exact(&mut request).await.unwrap();
+                assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47], "an SSLRequest");
+                client.write_all(b"S").await.unwrap();
+                let mut server = TcpStream::connect(server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
+
+async fn encryption_is_agreed_on_as_the_url_says(world: &World) {
+    let encrypting = encrypting(world.server.address()).await;
+    let encrypted = world.url().replace(&world.server.address(), &encrypting);
+    let options = alone(Session::default());
+    for (url, handshakes) in [
+        (format!("{}?sslmode=disable", world.url()), 0),
+        (format!("{}?sslmode=prefer", world.url()), 0),
+        (format!("{encrypted}?sslmode=prefer"), 1),
+        (format!("{encrypted}?sslmode=require"), 1),
+    ] {
+        let tls = Unveiled::default();
+        let connector = Postgres::with_tls(tls.clone(), Session::default());
+        let (pool, route) = options.open(connector, url.parse().unwrap(), ());
+        let lend = || pool.checkout(route, Checkout::new().within(Duration::from_secs(20)));
+        let lease = lend().await.unwrap();
+        assert_eq!(tls.0.load(SeqCst), handshakes, "{url}");
+        // What is encrypted is watched as well, and a cancellation goes the same way.
+        assert!(
+            tokio::time::timeout(Duration::from_millis(100), lease.batch_execute("select pg_sleep(600)"))
+                .await
+                .is_err()
+        );
+        drop(lease);
+        assert_eq!(lend().await.unwrap().query_one("select 7", &[]).await.unwrap().get::<_, i32>(0), 7);
+        world.backends_become((0, 1));
+        assert_eq!(tls.0.load(SeqCst), handshakes * 3, "{url}: two connections and a cancellation");
+        pool.close(Duration::from_secs(5)).await;
+        world.backends_become((0, 0));
+    }
+    let connector = Postgres::with_tls(Unveiled::default(), Session::default());
+    let (pool, route) = options.open(connector, format!("{}?sslmode=require", world.url()).parse().unwrap(), ());
+    let late = pool.checkout(route, Checkout::new().within(Duration::from_millis(300))).await.unwrap_err();
+    assert!(matches!(&late, CheckoutError::Timeout(told) if told.last_connect_error.is_some()), "{late}");
+    world.backends_become((0, 0));
 }
