@@ -23,11 +23,18 @@ pub struct MySetup {
     budget: u32,
     users: Vec<String>,
     sections: String,
+    server: String,
 }
 
 impl MySetup {
     pub fn new() -> Self {
-        Self { options: Options::new(), budget: 2, users: vec![USER.to_owned()], sections: String::new() }
+        Self {
+            options: Options::new(),
+            budget: 2,
+            users: vec![USER.to_owned()],
+            sections: String::new(),
+            server: String::new(),
+        }
     }
 
     /// What servers are started with, besides users and the database.
@@ -55,6 +62,13 @@ impl MySetup {
         self
     }
 
+    /// More lines of the `[[servers]]` entry.
+    pub fn server_toml(mut self, lines: &str) -> Self {
+        self.server.push_str(lines);
+        self.server.push('\n');
+        self
+    }
+
     /// Runs a test on a server of each kind, with these users and [`DATABASE`].
     pub fn on_each(&self, test: impl FnMut(&mut Server) -> Result<()>) -> Result<()> {
         for_each_server(&self.all_options(), test)
@@ -77,9 +91,9 @@ impl MySetup {
 
     /// The configuration, all but its `[listen]` section.
     pub fn config(&self, address: &str) -> String {
-        let Self { budget, sections, .. } = self;
+        let Self { budget, sections, server, .. } = self;
         let mut text = format!(
-            "{sections}\n[[servers]]\nname = \"main\"\nprotocol = \"mysql\"\naddress = \"{address}\"\nbudget = {budget}\n\
+            "{sections}\n[[servers]]\nname = \"main\"\nprotocol = \"mysql\"\naddress = \"{address}\"\nbudget = {budget}\n{server}\
              [[databases]]\nname = \"{DATABASE}\"\nserver = \"main\"\n"
         );
         for name in &self.users {

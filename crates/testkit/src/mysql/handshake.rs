@@ -38,6 +38,8 @@ pub struct Client {
     pub capabilities: u32,
     /// The number of a collation.
     pub collation: u8,
+    /// Attributes of the connection, short ones; with any, [`capability::CONNECT_ATTRS`] is added.
+    pub attributes: Vec<(String, String)>,
 }
 
 impl Client {
@@ -50,7 +52,15 @@ impl Client {
             database: database.map(str::to_owned),
             capabilities: capability::PLAIN,
             collation: UTF8MB4_GENERAL_CI,
+            attributes: Vec::new(),
         }
+    }
+
+    /// Also sends this attribute of its connection.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        self.attributes.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Also claims these abilities.

@@ -82,7 +82,8 @@ impl MyWire {
     /// When the connection is gone.
     pub fn send_login(&mut self, client: &Client, plugin: &str, answer: &[u8]) -> Result<()> {
         let with_database = client.database.as_ref().map_or(0, |_| capability::CONNECT_WITH_DB);
-        self.capabilities = client.capabilities | with_database;
+        let with_attributes = if client.attributes.is_empty() { 0 } else { capability::CONNECT_ATTRS };
+        self.capabilities = client.capabilities | with_database | with_attributes;
         let mut body = self.capabilities.to_le_bytes().to_vec();
         body.extend(PACKET_LEN_MAX.to_le_bytes());
         body.push(client.collation);
@@ -97,6 +98,16 @@ impl MyWire {
         }
         body.extend(plugin.as_bytes());
         body.push(0);
+        if !client.attributes.is_empty() {
+            let mut attributes = Vec::new();
+            for text in client.attributes.iter().flat_map(|(name, value)| [name, value]) {
+                attributes.push(u8::try_from(text.len())?);
+                attributes.extend(text.as_bytes());
+            }
+            // One byte tells lengths up to 250.
+            body.push(u8::try_from(attributes.len()).ok().filter(|&len| len <= 250).context("too many attributes")?);
+            body.extend(attributes);
+        }
         self.send_packet(&body)
     }
 

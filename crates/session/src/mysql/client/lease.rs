@@ -171,6 +171,7 @@ impl Client {
     fn release(&mut self, mut lease: Lease<MyConnector>) {
         self.show_pin();
         self.shared.end_lease();
+        self.state.end_lease();
         if let Some(placing) = &mut self.placing {
             placing.leave(&mut lease, &self.route);
         }

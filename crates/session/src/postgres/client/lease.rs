@@ -140,6 +140,7 @@ impl Client {
     /// The boundary: the connection goes back before the replies are written to a client that may be slow.
     fn release(&mut self, mut lease: Lease<PgConnector>) {
         self.shared.end_lease();
+        self.state.end_lease();
         if let Some(placing) = &mut self.placing {
             placing.leave(&mut lease, &self.route);
         }

@@ -25,8 +25,9 @@ const PINNING: [(Effects, Pin); 8] = [
 /// The setting by which a session says what work it does: Vitess's `workload`.
 pub(super) const WORKLOAD: &[u8] = b"evenkeel.workload";
 
-/// Settings that follow a client whatever is to become of others: what its class is chosen by, and how its texts are read.
-const FOLLOWED: [&[u8]; 4] = [WORKLOAD, b"application_name", b"client_encoding", b"standard_conforming_strings"];
+/// Settings that follow a client whatever is to become of others: what its class is chosen by, and in which characters it
+/// speaks. They cost no connection of its own.
+const FOLLOWED: [&[u8]; 3] = [WORKLOAD, b"application_name", b"client_encoding"];
 
 fn is_followed(name: &[u8]) -> bool {
     FOLLOWED.iter().any(|followed| followed.eq_ignore_ascii_case(name))
@@ -295,10 +296,21 @@ impl State {
 
     /// A setting of the connection has this value now.
     fn take_over(&mut self, name: &[u8], value: &Value, server: &mut ServerConnection) {
-        let follows = self.session_state != SessionState::Ignore || is_followed(name);
-        if (follows && !self.settings.set(name, value.clone())) || !server.settings.set(name, value.clone()) {
+        if !self.settings.set(name, value.clone()) || !server.settings.set(name, value.clone()) {
             self.pin_for(Pin::Settings);
         }
+    }
+
+    /// The lease ends. Where changed settings are to last no longer, the session is as it came.
+    pub(crate) fn end_lease(&mut self) {
+        if self.session_state != SessionState::Ignore || self.settings == self.startup {
+            return;
+        }
+        let mut settings = self.startup.clone();
+        for (name, value) in self.settings.iter().filter(|(name, _)| is_followed(name)) {
+            settings.set(name, value.clone());
+        }
+        self.settings = settings;
     }
 
     fn apply(&mut self, what: What, server: &mut ServerConnection) {

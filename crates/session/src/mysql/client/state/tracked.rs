@@ -40,9 +40,6 @@ const FOLLOWED: [&[u8]; 5] = [
     b"collation_connection",
 ];
 
-/// So does this one, where others are forgotten: by it the client's texts are read.
-const READING: &[u8] = b"sql_mode";
-
 impl State {
     /// A result is complete. Takes over what the server tells of the session.
     pub(crate) fn note(&mut self, ok: &OkPacket<'_>, server: &mut ServerConnection) {
@@ -76,15 +73,28 @@ impl State {
             server.insert_id = InsertId::Known(id);
             return;
         }
-        let forgets = self.session_state == SessionState::Ignore && !FOLLOWED.contains(&name) && name != READING;
-        let kept = settings::is_replayable(name)
-            && (forgets || self.settings.set(name, value))
-            && server.settings.set(name, value);
+        let kept = settings::is_replayable(name) && self.settings.set(name, value) && server.settings.set(name, value);
         if !kept {
             self.pin_for(Pin::Settings);
         } else if self.session_state == SessionState::Reserve && !FOLLOWED.contains(&name) {
             self.pin_for(Pin::Reserved);
         }
+        self.check_reading();
+    }
+
+    /// The lease ends. Where changed settings are to last no longer, the session is as it came.
+    pub(crate) fn end_lease(&mut self) {
+        if self.session_state != SessionState::Ignore || self.settings == self.startup {
+            return;
+        }
+        let mut settings = self.startup.clone();
+        settings.set_schema(self.settings.schema());
+        for name in FOLLOWED {
+            if let Some(value) = self.settings.get(name) {
+                settings.set(name, value);
+            }
+        }
+        self.settings = settings;
         self.check_reading();
     }
 
