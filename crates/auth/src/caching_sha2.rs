@@ -66,14 +66,29 @@ impl Stage1 {
 impl Stage2 {
     /// Checks the fast answer to `nonce`; a right one tells SHA256(password).
     pub fn accept(&self, nonce: &Nonce, answer: &[u8]) -> Option<Stage1> {
+        self.unmask(self.mask(nonce), answer)
+    }
+
+    /// Whether this is the fast answer of sqlx up to its version 0.8, which hashes nonce and hash in the wrong order (sqlx
+    /// #4244). Whoever makes it knows the password, but must be asked for it in full: servers do so after every wrong answer, and
+    /// these versions cannot go on after a right one.
+    pub fn accepts_swapped(&self, nonce: &Nonce, answer: &[u8]) -> bool {
+        self.unmask(self.swapped_mask(nonce), answer).is_some()
+    }
+
+    fn unmask(&self, mask: [u8; ANSWER_LEN], answer: &[u8]) -> Option<Stage1> {
         let answer: &[u8; ANSWER_LEN] = answer.try_into().ok()?;
-        let told = Stage1(Fixed::new(*answer).xor(&self.mask(nonce)));
+        let told = Stage1(Fixed::new(*answer).xor(&mask));
         let right: bool = told.stage2().0.expose().ct_eq(self.0.expose()).into();
         right.then_some(told)
     }
 
     fn mask(&self, nonce: &Nonce) -> [u8; ANSWER_LEN] {
         Sha256::new().chain_update(self.0.expose()).chain_update(nonce).finalize().into()
+    }
+
+    fn swapped_mask(&self, nonce: &Nonce) -> [u8; ANSWER_LEN] {
+        Sha256::new().chain_update(nonce).chain_update(self.0.expose()).finalize().into()
     }
 }
 
@@ -92,6 +107,19 @@ mod tests {
             assert_eq!(stage1.answer(&NONCE), theirs);
             assert_eq!(stage1.stage2().accept(&NONCE, &theirs), Some(stage1));
         }
+    }
+
+    #[test]
+    fn the_answer_of_old_versions_of_sqlx_is_known() {
+        // As in its `scramble_sha256`, version 0.8.6.
+        let stage1 = Stage1::from_password(&Secret::from("pencil"));
+        let stage2 = Sha256::digest(stage1.0.expose());
+        let mask = Sha256::digest([&NONCE[..], &stage2[..]].concat());
+        let answer: Vec<u8> = stage1.0.expose().iter().zip(mask).map(|(one, other)| one ^ other).collect();
+        let stage2 = stage1.stage2();
+        assert!(stage2.accepts_swapped(&NONCE, &answer) && stage2.accept(&NONCE, &answer).is_none());
+        assert!(!stage2.accepts_swapped(&[1; 20], &answer) && !stage2.accepts_swapped(&NONCE, &stage1.answer(&NONCE)));
+        assert!(!stage2.accepts_swapped(&NONCE, &stage2.swapped_mask(&NONCE)));
     }
 
     #[test]

@@ -204,6 +204,9 @@ impl Login {
                 None => return self.ask_password(*nonce, sequence, out),
                 Some(stage2) => {
                     let sha2 = stage2.accept(nonce.as_bytes(), answer);
+                    if sha2.is_none() && stage2.accepts_swapped(nonce.as_bytes(), answer) {
+                        return self.ask_password(*nonce, sequence, out);
+                    }
                     if sha2.is_some() && self.terms.exists() {
                         AuthMoreData(&[FAST_OK]).write(out, sequence);
                     }

@@ -39,6 +39,7 @@ public class Drivers {
         FEATURES.put("warnings", Drivers::warnings);
         FEATURES.put("insert-id", Drivers::insertId);
         FEATURES.put("found-rows", Drivers::foundRows);
+        FEATURES.put("compression", Drivers::compression);
     }
 
     static Connection connect(Map<String, String> order, String... more) throws SQLException {
@@ -54,6 +55,7 @@ public class Drivers {
             properties.put("useSsl", "true");
             properties.put("serverSslCert", order.get("ca"));
         }
+        if (order.get("channel").equals("compressed")) properties.put("useCompression", "true");
         for (String option : more) properties.put(option.split("=", 2)[0], option.split("=", 2)[1]);
         String where = "jdbc:mariadb://127.0.0.1:" + order.get("port") + "/" + order.get("database");
         return DriverManager.getConnection(where, properties);
@@ -140,7 +142,10 @@ public class Drivers {
                     insert.setString(5, "naïve 🐘 “quoted” \\ '");
                     insert.setBytes(6, bytes);
                     insert.setTimestamp(7, Timestamp.valueOf("2024-02-29 23:59:59.123456"));
-                    insert.setDate(8, java.sql.Date.valueOf("1999-12-31"));
+                    // MySQL 9 refuses the driver's dates in a prepared statement (1835): they are written as long as times are.
+                    boolean asText = prepares.endsWith("=true") && connection.getMetaData().getDatabaseProductName().equals("MySQL");
+                    if (asText) insert.setString(8, "1999-12-31");
+                    else insert.setDate(8, java.sql.Date.valueOf("1999-12-31"));
                     insert.setNull(9, Types.INTEGER);
                     equal(insert.executeUpdate(), 1);
                 }
@@ -415,6 +420,15 @@ public class Drivers {
             run(plain, "insert into t_found values (1), (2)");
             equal(run(counting, "update t_found set n = n"), 2);
             equal(run(plain, "update t_found set n = n"), 0);
+        }
+    }
+
+    static void compression(Map<String, String> order) throws Exception {
+        try (Connection connection = connect(order)) {
+            for (int length : new int[] {1, 60, 5_000, 70_000, 300_000}) {
+                String text = "na".repeat(length).substring(0, length);
+                equal(one(connection, "select '" + text + "'"), text);
+            }
         }
     }
 

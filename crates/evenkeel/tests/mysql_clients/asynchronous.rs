@@ -19,12 +19,17 @@ pub(crate) fn attempt(order: &Order, feature: Option<&str>) -> Outcome {
         // Counts rows found always.
         return Outcome::Missing;
     }
+    outcome_of(run(order, feature))
+}
+
+/// What comes of an attempt, in its own runtime and in time.
+pub(crate) fn outcome_of(attempt: impl Future<Output = Result<()>>) -> Outcome {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Outcome::Fails(error.to_string()),
     };
-    let attempt = async { tokio::time::timeout(LIMIT, run(order, feature)).await.context("it takes too long")? };
-    Outcome::of(runtime.block_on(attempt))
+    let in_time = async { tokio::time::timeout(LIMIT, attempt).await.context("it takes too long")? };
+    Outcome::of(runtime.block_on(in_time))
 }
 
 async fn run(order: &Order, feature: Option<&str>) -> Result<()> {
@@ -48,6 +53,7 @@ async fn run(order: &Order, feature: Option<&str>) -> Result<()> {
         Some("reset") => user.reset().await,
         Some("warnings") => user.warnings().await,
         Some("insert-id") => user.insert_id().await,
+        Some("compression") => user.compression().await,
         Some(other) => anyhow::bail!("no such feature: {other}"),
     }
 }
@@ -69,6 +75,7 @@ impl User<'_> {
             .enable_cleartext_plugin(*channel == Channel::Tls);
         match channel {
             Channel::Plain => options,
+            Channel::Compressed => options.compression(mysql_async::Compression::default()),
             Channel::Tls => options.ssl_opts(SslOpts::default().with_root_certs(vec![ca.clone().into()])),
         }
     }
@@ -389,6 +396,15 @@ impl User<'_> {
         conn.disconnect().await?;
         Ok(other.disconnect().await?)
     }
+
+    async fn compression(&self) -> Result<()> {
+        let mut conn = self.connect().await?;
+        for length in [1, 60, 5_000, 70_000, 300_000] {
+            let text = "na".repeat(length);
+            equal(conn.exec_first("select ?", (&text,)).await?, Some(text))?;
+        }
+        Ok(conn.disconnect().await?)
+    }
 }
 
 fn fails(result: mysql_async::Result<()>, number: u16) -> Result<()> {
@@ -398,7 +414,7 @@ fn fails(result: mysql_async::Result<()>, number: u16) -> Result<()> {
     }
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(seen: T, expected: T) -> Result<()> {
+pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(seen: T, expected: T) -> Result<()> {
     ensure!(seen == expected, "{seen:?} is not {expected:?}");
     Ok(())
 }

@@ -42,6 +42,7 @@ pub(crate) fn attempt(kind: Kind, order: &Order, feature: Option<&str>) -> Outco
         Some("warnings") => line.warnings(),
         Some("insert-id") => line.insert_id(),
         Some("found-rows") => return Outcome::Missing,
+        Some("compression") => line.compression(),
         Some(other) => Err(anyhow::anyhow!("no such feature: {other}")),
     })
 }
@@ -61,18 +62,22 @@ impl<'o> Line<'o> {
             // Its own commands, such as `source`, which are off by default.
             cli = cli.option("--commands");
         }
-        if kind == Kind::MySql && order.channel == Channel::Plain {
+        if kind == Kind::MySql && order.channel != Channel::Tls {
             cli = cli.option("--get-server-public-key");
         }
-        let tls = match (kind, order.channel) {
+        let options = match (kind, order.channel) {
             (Kind::MariaDb, Channel::Plain) => vec!["--skip-ssl".to_owned()],
+            (Kind::MariaDb, Channel::Compressed) => vec!["--skip-ssl".to_owned(), "--compress".to_owned()],
             (Kind::MariaDb, Channel::Tls) => vec!["--ssl".to_owned(), format!("--ssl-ca={}", order.ca.display())],
             (Kind::MySql, Channel::Plain) => vec!["--ssl-mode=DISABLED".to_owned()],
+            (Kind::MySql, Channel::Compressed) => {
+                ["--ssl-mode=DISABLED", "--compression-algorithms=zstd"].map(str::to_owned).into()
+            }
             (Kind::MySql, Channel::Tls) => {
                 vec!["--ssl-mode=VERIFY_CA".to_owned(), format!("--ssl-ca={}", order.ca.display())]
             }
         };
-        Ok(Self { kind, cli: tls.iter().fold(cli, |cli, option| cli.option(option)), order })
+        Ok(Self { kind, cli: options.iter().fold(cli, |cli, option| cli.option(option)), order })
     }
 
     fn run(&self, sql: &str) -> Result<String> {
@@ -99,6 +104,12 @@ impl<'o> Line<'o> {
         let error = self.run(sql).err().with_context(|| format!("{sql} does not fail"))?.to_string();
         ensure!(error.contains(&format!("ERROR {number}")), "{sql}: {error}");
         Ok(())
+    }
+
+    fn compression(&self) -> Result<()> {
+        [1, 60, 5_000, 70_000, 300_000]
+            .into_iter()
+            .try_for_each(|length| self.says(&format!("select repeat('na', {length})"), &"na".repeat(length)))
     }
 
     fn queries(&self) -> Result<()> {

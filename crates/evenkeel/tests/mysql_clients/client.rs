@@ -8,7 +8,7 @@ use testkit::mysql::{Install, Kind};
 use testkit::process::run_within;
 
 use crate::order::{Order, Outcome, Report, Task, read, script};
-use crate::{asynchronous, cli};
+use crate::{asynchronous, cli, sqlx_client};
 
 /// A program or library by which users reach a server.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,7 @@ enum Drive {
     Cli(Kind),
     /// By ourselves.
     MysqlAsync,
+    Sqlx,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ enum Language {
 }
 
 /// All of them.
-pub(crate) const CLIENTS: [Client; 9] = [
+pub(crate) const CLIENTS: [Client; 10] = [
     Client { name: "`mariadb`", drive: Drive::Cli(Kind::MariaDb) },
     Client { name: "`mysql`", drive: Drive::Cli(Kind::MySql) },
     Client { name: "Connector/Python", drive: Drive::Script(Language::Python, "connector-python") },
@@ -47,6 +48,7 @@ pub(crate) const CLIENTS: [Client; 9] = [
     Client { name: "mysql2 (Node)", drive: Drive::Script(Language::Node, "mysql2") },
     Client { name: "MariaDB Connector/J", drive: Drive::Script(Language::Java, "connector-j") },
     Client { name: "mysql_async (Rust)", drive: Drive::MysqlAsync },
+    Client { name: "sqlx (Rust)", drive: Drive::Sqlx },
 ];
 
 impl Client {
@@ -61,7 +63,7 @@ impl Client {
         match self.drive {
             Drive::Script(language, _) => language.runtime().err(),
             Drive::Cli(kind) => Install::find(kind).err(),
-            Drive::MysqlAsync => None,
+            Drive::MysqlAsync | Drive::Sqlx => None,
         }
     }
 
@@ -78,6 +80,7 @@ impl Client {
             }
             Drive::Cli(kind) => each(orders, |order, word| cli::attempt(kind, order, word)),
             Drive::MysqlAsync => each(orders, asynchronous::attempt),
+            Drive::Sqlx => each(orders, sqlx_client::attempt),
         }
     }
 }
@@ -114,4 +117,4 @@ impl Language {
 }
 
 /// For all orders of a client together.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(240);

@@ -26,6 +26,7 @@ function connect(order, more = {}) {
     flags: ['-FOUND_ROWS'],
     ...more,
   };
+  if (order.channel === 'compressed') options.compress = true;
   if (order.channel === 'tls') options.ssl = {ca: fs.readFileSync(order.ca)};
   return mysql.createConnection(options);
 }
@@ -299,6 +300,15 @@ const features = {
     assert.equal((await rows(plain, 'update t_found set n = n')).affectedRows, 0);
     await plain.end();
     await counting.end();
+  },
+
+  async compression(order) {
+    const connection = await connect(order);
+    for (const length of [1, 60, 5000, 70000, 300000]) {
+      const text = 'na'.repeat(length).slice(0, length);
+      assert.equal(await one(connection, 'select ?', [text]), text);
+    }
+    await connection.end();
   },
 };
 features['local-infile-refused'] = features['local-infile'];

@@ -42,6 +42,10 @@ class Driver:
     def change_user(self, connection, user, password, database):
         raise Missing
 
+    def compressed(self):
+        """A connection that is compressed."""
+        return self.connect()
+
     def reset(self, connection):
         raise Missing
 
@@ -71,7 +75,8 @@ class Connector(Driver):
     def connect(self, autocommit=True, found_rows=False, **more):
         if found_rows:
             more["client_flags"] = self.found_rows_flag
-        more["ssl_disabled"] = self.order["channel"] == "plain"
+        more["ssl_disabled"] = self.order["channel"] != "tls"
+        more["compress"] = self.order["channel"] == "compressed"
         # Its default is one that MariaDB does not have.
         return self.module.connect(
             collation="utf8mb4_general_ci", use_pure=self.pure, autocommit=autocommit, allow_local_infile=True, **{**self.where, **more}
@@ -138,6 +143,9 @@ class PyMySQL(Driver):
         )
         return connection
 
+    def compressed(self):
+        raise Missing
+
     def pieces(self, connection, query, size):
         cursor = connection.cursor(self.module.cursors.SSCursor)
         return fetch_pieces(cursor, query, size)
@@ -168,6 +176,9 @@ class MySQLClient(Driver):
             more["ssl_mode"] = "REQUIRED"
         else:
             more["ssl_mode"] = "DISABLED"
+        if self.order["channel"] == "compressed":
+            # It compresses whatever is said here.
+            more["compress"] = True
         return self.module.connect(
             autocommit=autocommit, client_flag=flag, local_infile=1, charset="utf8mb4", **{**self.where, **more}
         )
@@ -539,6 +550,16 @@ def found_rows(driver):
     counting.close()
 
 
+def compression(driver):
+    connection = driver.compressed()
+    cursor = connection.cursor()
+    for length in (1, 60, 5_000, 70_000, 300_000):
+        text = ("na" * length)[:length]
+        cursor.execute("select %s", (text,))
+        equal(list(cursor.fetchall()), [(text,)])
+    connection.close()
+
+
 FEATURES = {
     "queries": queries,
     "types": types,
@@ -559,6 +580,7 @@ FEATURES = {
     "warnings": warnings,
     "insert-id": insert_id,
     "found-rows": found_rows,
+    "compression": compression,
 }
 
 

@@ -5,13 +5,13 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use auth::{Secret, caching_sha2, ed25519, native};
 use testkit::mysql::{Login, Options, Server};
 use testkit::{Evenkeel, Speaks};
 
 use crate::client::{CLIENTS, Client};
-use crate::order::{Channel, Order, Outcome, Task};
+use crate::order::{Channel, Order, Outcome, Report, Task};
 use crate::scene::{Identity, PASSWORD, USER, binary};
 use crate::table::{Found, Table};
 
@@ -66,9 +66,9 @@ pub(crate) struct Doors {
 const GUEST: &str = "guest";
 const DATABASE: &str = "shop";
 
-/// What the server is started with.
-pub(crate) fn options() -> Options {
-    Options::new().user(USER, PASSWORD, Login::Usual).user(GUEST, PASSWORD, Login::Usual).database(DATABASE)
+/// What the server is started with, beside what others want of it.
+pub(crate) fn options(others: Options) -> Options {
+    others.user(GUEST, PASSWORD, Login::Usual).database(DATABASE)
 }
 
 pub(crate) const WAYS: &[Way] = &{
@@ -112,24 +112,9 @@ impl Doors {
         })
     }
 
-    /// Tries every way with a client.
-    pub(crate) fn try_ways(&self, client: &Client, identity: &Identity) -> Result<Vec<Found>> {
-        let orders: Vec<_> = WAYS.iter().map(|way| self.order(way, client, identity)).collect();
-        let reports = client.carry_out(&orders)?;
-        let mut found = Vec::new();
-        for (way, report) in WAYS.iter().zip(reports) {
-            let outcome = report.into_iter().next().context("a report")?.outcome;
-            let worked = match (&outcome, way.expected) {
-                (Outcome::Works, Expected::Success) => true,
-                (Outcome::Fails(why), Expected::Denied) => why.contains("1045"),
-                _ => false,
-            };
-            if !worked {
-                println!("{}: {}: {outcome:?}", client.name, way.title);
-            }
-            found.push(if worked { Found::Works } else { Found::Missing });
-        }
-        Ok(found)
+    /// What a client is to do to try every way.
+    pub(crate) fn orders(&self, client: &Client, identity: &Identity) -> Vec<Order> {
+        WAYS.iter().map(|way| self.order(way, client, identity)).collect()
     }
 
     fn order(&self, way: &Way, client: &Client, identity: &Identity) -> Order {
@@ -152,6 +137,23 @@ impl Doors {
             task: Task::Login("login".to_owned()),
         }
     }
+}
+
+/// What a client's reports about every way come to.
+pub(crate) fn judge(client: &Client, reports: &[Vec<Report>]) -> Vec<Found> {
+    let judge = |(way, reports): (&Way, &Vec<Report>)| {
+        let outcome = reports.first().map(|report| &report.outcome);
+        let worked = match (outcome, way.expected) {
+            (Some(Outcome::Works), Expected::Success) => true,
+            (Some(Outcome::Fails(why)), Expected::Denied) => why.contains("1045"),
+            _ => false,
+        };
+        if !worked {
+            println!("{}: {}: {outcome:?}", client.name, way.title);
+        }
+        if worked { Found::Works } else { Found::Missing }
+    };
+    WAYS.iter().zip(reports).map(judge).collect()
 }
 
 /// An empty table of all ways.

@@ -21,15 +21,17 @@ pub(crate) enum Mode {
     Transaction,
     /// Both sides encrypted; files of clients may be loaded.
     Session,
-    /// Two server connections; nothing encrypted; files of clients are refused.
+    /// Two server connections; nothing encrypted; clients compress; files of clients are refused.
     Statement,
 }
 
-/// Whether the client encrypts.
+/// What a client makes of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
     Plain,
     Tls,
+    /// Not encrypted, but compressed, if the client can.
+    Compressed,
 }
 
 /// Who is to do what, where.
@@ -84,7 +86,8 @@ impl Mode {
     pub(crate) fn channel(self) -> Channel {
         match self {
             Self::Session => Channel::Tls,
-            Self::Transaction | Self::Statement => Channel::Plain,
+            Self::Transaction => Channel::Plain,
+            Self::Statement => Channel::Compressed,
         }
     }
 }
@@ -96,6 +99,7 @@ impl Order {
         let channel = match channel {
             Channel::Plain => "plain",
             Channel::Tls => "tls",
+            Channel::Compressed => "compressed",
         };
         let task = match task {
             Task::Features { mode, words } => format!("mode={} features={}", mode.name(), words.join(",")),
@@ -167,11 +171,12 @@ pub(crate) const FEATURES: &[Feature] = {
         Feature { word: "local-infile-refused", title: "LOAD DATA LOCAL, refused", modes: STATEMENT },
         Feature { word: "settings", title: "session variables, SET NAMES", modes: NOT_STATEMENT },
         Feature { word: "kill", title: "KILL QUERY", modes: TRANSACTION },
-        Feature { word: "change-user", title: "change of user", modes: ALL },
+        Feature { word: "change-user", title: "change of user", modes: NOT_STATEMENT },
         Feature { word: "reset", title: "reset of the session", modes: NOT_STATEMENT },
         Feature { word: "warnings", title: "warnings", modes: ALL },
         Feature { word: "insert-id", title: "last insert id", modes: ALL },
         Feature { word: "found-rows", title: "CLIENT_FOUND_ROWS", modes: ALL },
+        Feature { word: "compression", title: "compression", modes: STATEMENT },
     ]
 };
 
