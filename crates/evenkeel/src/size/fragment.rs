@@ -18,6 +18,8 @@ pub(super) struct Sized<'a> {
     /// Clients that may wait; [`None`]: nothing is known of it.
     pub(super) waiters: Option<u32>,
     pub(super) guarantees: Vec<Guarantee<'a>>,
+    /// Classes and their caps, 0 for none; empty: one class for everything.
+    pub(super) classes: Vec<(&'a str, u32)>,
 }
 
 /// Connections that a route gets before anyone gets more than theirs.
@@ -51,6 +53,11 @@ pub(super) fn of_node(server: &Sized<'_>) -> String {
         quoted(server.address),
         server.budget
     );
+    if !server.classes.is_empty() {
+        let classes: Vec<String> =
+            server.classes.iter().map(|(name, cap)| format!("{} = {cap}", quoted(name))).collect();
+        let _ = writeln!(text, "classes = {{ {} }}", classes.join(", "));
+    }
     for Guarantee { user, database, connections } in &server.guarantees {
         // In a rule of a route, a * stands for any text.
         if user.contains('*') || database.contains('*') {
@@ -117,6 +124,7 @@ mod tests {
             budget: 21,
             waiters: Some(77),
             guarantees: vec![guarantee(odd, 3), guarantee("app", 2), guarantee("a*", 9)],
+            classes: Vec::new(),
         };
         let users = format!("[[users]]\nname = {}\npassword = \"x\"\n", quoted(odd));
         let config = Config::from_toml(&(of_node(&server) + REST + &users), "pasted").unwrap();
@@ -125,7 +133,11 @@ mod tests {
         assert_eq!((guaranteed(odd), guaranteed("app")), (3, 2));
         server.waiters = None;
         server.guarantees.clear();
-        assert!(Config::from_toml(&(of_node(&server) + REST), "pasted").is_ok());
+        server.classes = vec![("oltp", 12), ("stream", 0), ("transaction", 7)];
+        let config = Config::from_toml(&(of_node(&server) + REST), "pasted").unwrap();
+        let classes = &config.table().servers()[0].classes;
+        let cap = |name: &str| classes.list().iter().find(|class| &*class.name == name).unwrap().cap;
+        assert_eq!((cap("oltp"), cap("stream"), cap("transaction")), (Some(12), None, Some(7)));
     }
 
     #[test]

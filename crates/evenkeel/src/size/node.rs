@@ -1,5 +1,6 @@
 //! `evenkeel size --from`: what a running node had to do, and how large its pools should be for it.
 
+mod class;
 mod exposition;
 mod http;
 mod load;
@@ -35,6 +36,7 @@ pub(super) fn size(url: &str, length: Duration, terms: &Terms) -> Result<Answer>
 fn watch(node: &Node, length: Duration) -> Result<Vec<ServerLoad>> {
     // Asked first: who mistyped the URL does not wait for it to be told.
     let servers = look::servers(node)?;
+    let classes_before = classes(node);
     let mut looks = vec![Look::at(node)?];
     let begun = looks[0].at;
     for part in 1..=PARTS {
@@ -44,7 +46,17 @@ fn watch(node: &Node, length: Duration) -> Result<Vec<ServerLoad>> {
         looks.push(Look::at(node)?);
     }
     progress("");
-    load::loads(&looks, servers, &look::route_entries(node)?)
+    let mut loads = load::loads(&looks, servers, &look::route_entries(node)?)?;
+    let of_classes = class::loads(&classes_before, &classes(node), begun.elapsed());
+    for load in &mut loads {
+        load.classes = of_classes.iter().filter(|class| class.server == load.entry.server).cloned().collect();
+    }
+    Ok(loads)
+}
+
+/// The classes of a node; one that is older than their page has none.
+fn classes(node: &Node) -> Vec<look::ClassEntry> {
+    look::classes(node).unwrap_or_default()
 }
 
 /// Says how far it is, on one line, if anybody looks.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use sizing::Workload;
 
 use super::{
+    class::ClassLoad,
     exposition::Distribution,
     look::{Look, RouteEntry, RouteName, ServerEntry},
 };
@@ -18,6 +19,8 @@ pub(super) struct ServerLoad {
     pub(super) all: Load,
     /// One by one, the busiest first; those that did nothing are left out.
     pub(super) routes: Vec<RouteLoad>,
+    /// Its classes, in the order in which they are asked; empty when it has one only.
+    pub(super) classes: Vec<ClassLoad>,
 }
 
 /// What one route had to do.
@@ -100,7 +103,7 @@ pub(super) fn loads(looks: &[Look], servers: Vec<ServerEntry>, entries: &[RouteE
         all.kept = own.iter().map(|route| route.load.kept).sum();
         all.in_use_max = most(looks, |look| in_use(look, &own));
         all.waiting_max = most(looks, |look| waiting(look, &own));
-        Ok(ServerLoad { entry, all, routes: own })
+        Ok(ServerLoad { entry, all, routes: own, classes: Vec::new() })
     };
     servers.into_iter().map(server).collect()
 }

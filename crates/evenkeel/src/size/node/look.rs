@@ -73,6 +73,22 @@ pub(super) struct RouteEntry {
     pub(super) guarantee: u32,
 }
 
+/// A class as `/api/classes` has it: what was counted of it so far.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct ClassEntry {
+    pub(super) server: String,
+    pub(super) class: String,
+    /// Its cap; [`None`]: only the budget limits it.
+    #[serde(default)]
+    pub(super) capacity: Option<u32>,
+    pub(super) leases: u64,
+    /// How long clients had its connections, in microseconds.
+    pub(super) hold_us: u64,
+    /// Requests that found it full.
+    #[serde(default)]
+    pub(super) exhausted: u64,
+}
+
 /// A line of `/api/sum`.
 #[derive(Debug, Deserialize)]
 pub(super) struct SumEntry {
@@ -110,6 +126,11 @@ pub(super) fn servers(node: &Node) -> Result<Vec<ServerEntry>> {
 /// Its routes.
 pub(super) fn route_entries(node: &Node) -> Result<Vec<RouteEntry>> {
     entries(node, "/api/routes")
+}
+
+/// The classes of the servers.
+pub(super) fn classes(node: &Node) -> Result<Vec<ClassEntry>> {
+    entries(node, "/api/classes")
 }
 
 /// What each server lets in, where the node knows it.

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use sizing::{ASSUMPTIONS, Advice, Error, Knee, Needs, Queue, ServerLimit, Workload, count, real, time};
 
 use super::{
+    class::{self, Capped},
     http::Node,
     load::{Load, RouteLoad, ServerLoad},
 };
@@ -76,6 +77,10 @@ fn of_server(server: &ServerLoad, terms: &Terms) -> Result<Answer> {
     }
     text += &list("Beware", &doubts(server, &sized, terms));
     text += &section("Routes, the busiest first", &routes(server, &sized));
+    let caps = class::caps(&server.classes, sized.variation(), terms)?;
+    if !caps.is_empty() {
+        text += &section("Classes, in the order in which they are asked", &class::rows(&server.classes, &caps));
+    }
     if let Some((needs, advice)) = &sized.pooled {
         let own = needs.work.split(needs.instances)?;
         if let Some(chart) = Chart::of_waits(&own, needs.percent(), advice.budget, advice.useful) {
@@ -85,7 +90,7 @@ fn of_server(server: &ServerLoad, terms: &Terms) -> Result<Answer> {
         text += &steps("How it comes about", &advice.derivation);
         text += &list("Taken for granted", &ASSUMPTIONS);
     }
-    text += &section("To paste", &fragment::of_node(&pasted(server, &sized)));
+    text += &section("To paste", &fragment::of_node(&pasted(server, &sized, &caps)));
     let work = sized.pooled.map(|(needs, _)| needs.work);
     Ok(Answer { text, charts, work })
 }
@@ -115,6 +120,11 @@ impl Sizing {
         let advice = needs.advise()?;
         let budget = advice.budget + kept;
         Ok(Some(Self { pooled: Some((needs, advice)), kept, budget }))
+    }
+
+    /// C_s² of what is lent; what formulas assume where nothing is.
+    fn variation(&self) -> f64 {
+        self.pooled.as_ref().map_or(1.0, |(needs, _)| needs.work.variation())
     }
 
     fn reasons(&self) -> Vec<String> {
@@ -219,9 +229,10 @@ fn busy(load: &Load) -> f64 {
 }
 
 /// What a route has busy all the time anyway: nobody is poorer for its guarantee. A light route needs none to get its share,
-/// and a route that is alone has everything.
+/// and a route that is alone has everything. With classes it would hold in each of them.
 fn guarantee(server: &ServerLoad, route: &RouteLoad) -> u32 {
-    if server.routes.len() < 2 { 0 } else { busy(&route.load).floor() as u32 }
+    let of_use = server.routes.len() > 1 && server.classes.is_empty();
+    if of_use { busy(&route.load).floor() as u32 } else { 0 }
 }
 
 fn because(server: &ServerLoad, route: &RouteLoad) -> String {
@@ -231,13 +242,14 @@ fn because(server: &ServerLoad, route: &RouteLoad) -> String {
     };
     let reason = match guarantee(server, route) {
         0 if server.routes.len() < 2 => "it is alone on the server",
+        0 if !server.classes.is_empty() => "it would hold in each class; their caps keep work apart",
         0 => "the fair share is enough for so little",
         _ => "busy anyway, so nobody is poorer for it",
     };
     reason.to_owned() + &now
 }
 
-fn pasted<'a>(server: &'a ServerLoad, sized: &Sizing) -> Sized<'a> {
+fn pasted<'a>(server: &'a ServerLoad, sized: &Sizing, caps: &[Capped<'a>]) -> Sized<'a> {
     let guarantees = server.routes.iter().filter(|route| !is_other(route)).filter_map(|route| {
         let connections = guarantee(server, route);
         (connections > 0).then_some(Guarantee { user: &route.name.user, database: &route.name.database, connections })
@@ -260,6 +272,12 @@ fn pasted<'a>(server: &'a ServerLoad, sized: &Sizing) -> Sized<'a> {
         budget: sized.budget,
         waiters: hold.map(|hold| sizing::waiters(sized.budget, hold, fragment::CHECKOUT_TIMEOUT).value),
         guarantees: merged,
+        // These two are always there.
+        classes: caps
+            .iter()
+            .map(|capped| (capped.name, capped.cap))
+            .filter(|(name, _)| !matches!(*name, "default" | "reserved"))
+            .collect(),
     }
 }
 

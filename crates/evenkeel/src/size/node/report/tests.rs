@@ -49,7 +49,7 @@ fn server(all: Load, routes: Vec<RouteLoad>) -> ServerLoad {
         budget: 20,
         effective_budget: 20,
     };
-    ServerLoad { entry, all, routes }
+    ServerLoad { entry, all, routes, classes: Vec::new() }
 }
 
 fn terms() -> Terms {
