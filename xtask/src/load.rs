@@ -35,7 +35,7 @@ pub(crate) struct Plan {
     pub(crate) database: String,
     /// How many clients.
     pub(crate) clients: usize,
-    /// The statement.
+    /// The statement, or several with `;` at the ends of their lines.
     pub(crate) sql: String,
     /// Pause of each client from the start of one query to the start of the next; zero for none.
     pub(crate) period: Duration,
@@ -250,15 +250,15 @@ impl Link {
         })
     }
 
-    /// Runs a statement to the end of its answer.
+    /// Runs a statement to the end of its answer, or several with `;` at the ends of their lines, one after the other.
     ///
     /// # Errors
     /// When it fails.
     pub(crate) fn ask(&mut self, sql: &str) -> Result<()> {
-        match self {
-            Self::Postgres(wire) => wire.query(sql).map(drop),
-            Self::MySql(wire) => wire.query(sql).map(drop),
-        }
+        sql.split(";\n").try_for_each(|statement| match self {
+            Self::Postgres(wire) => wire.query(statement).map(drop),
+            Self::MySql(wire) => wire.query(statement).map(drop),
+        })
     }
 
     /// Says good-bye; nothing is left to do about it when that fails.
