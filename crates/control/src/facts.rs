@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use pool::{Activity, ConnectionView, Faults, RouteId, RouteView, Totals};
-use session::{ClientEntry, Engine, Lane, Phase, ServerMeters};
+use pool::{Activity, ClassView, CloseReason, ConnectionView, Faults, RouteId, RouteView, Totals, TransactionView};
+use session::{ClassMeters, ClientEntry, Engine, Lane, Phase, ServerMeters};
 
 /// All servers with their routes and connections, each list in a fixed order.
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) servers: Vec<ServerFacts>,
+    pub(crate) classes: Vec<ClassFacts>,
     pub(crate) routes: Vec<RouteFacts>,
     pub(crate) connections: Vec<ConnectionFacts>,
 }
@@ -25,6 +26,17 @@ pub(crate) struct ServerFacts {
     pub(crate) server: Arc<route::Server>,
     pub(crate) totals: Totals,
     pub(crate) faults: Faults,
+    pub(crate) meters: Arc<ServerMeters>,
+    pub(crate) transactions: TransactionView,
+}
+
+/// One class of a server.
+#[derive(Debug)]
+pub(crate) struct ClassFacts {
+    pub(crate) server: Arc<route::Server>,
+    pub(crate) index: route::ClassIndex,
+    pub(crate) view: ClassView,
+    pub(crate) budget: u32,
     pub(crate) meters: Arc<ServerMeters>,
 }
 
@@ -88,7 +100,7 @@ pub(crate) const FAULTS: &[Fault] = &[
 impl Facts {
     /// Looks at everything.
     pub(crate) fn of(engine: &Engine) -> Self {
-        let mut facts = Self { servers: Vec::new(), routes: Vec::new(), connections: Vec::new() };
+        let mut facts = Self { servers: Vec::new(), classes: Vec::new(), routes: Vec::new(), connections: Vec::new() };
         let mut lanes: HashMap<Arc<str>, HashMap<RouteId, Arc<Lane>>> = HashMap::new();
         for lane in engine.lanes() {
             let of_server = lanes.entry(lane.server.clone()).or_default();
@@ -133,7 +145,15 @@ impl Facts {
             let effective_budget = totals.effective_budget;
             self.routes.push(RouteFacts { lane, protocol, testing, effective_budget, oldest_wait, view });
         }
-        self.servers.push(ServerFacts { server, totals, faults: snapshot.faults, meters });
+        for (id, view) in snapshot.classes {
+            // A class whose number is no more has nothing but a past.
+            let index = route::ClassIndex::new(id.number()).filter(|index| index.get() < server.classes.list().len());
+            let Some(index) = index else { continue };
+            let (server, meters, budget) = (server.clone(), meters.clone(), totals.budget);
+            self.classes.push(ClassFacts { server, index, view, budget, meters });
+        }
+        let (faults, transactions) = (snapshot.faults, snapshot.transactions);
+        self.servers.push(ServerFacts { server, totals, faults, meters, transactions });
     }
 }
 
@@ -166,6 +186,39 @@ impl RouteFacts {
     /// Connected clients. The gauge may dip below zero for an instant when a client changes threads.
     pub(crate) fn clients(&self) -> u64 {
         u64::try_from(self.lane.meters().clients.get()).unwrap_or(0)
+    }
+}
+
+impl ClassFacts {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.server.classes.get(self.index).name
+    }
+
+    /// Its name in VTTablet's metrics.
+    pub(crate) fn metric(&self) -> &str {
+        &self.server.classes.get(self.index).metric
+    }
+
+    /// The names of the classes that it lends to.
+    pub(crate) fn lends_to(&self) -> String {
+        let names = self.server.classes.lends_to(self.index).iter().map(|class| &*self.server.classes.get(*class).name);
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The most connections it can have: its cap, and at most the budget.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.view.cap.map_or(self.budget, |cap| cap.min(self.budget))
+    }
+
+    /// Connections closed because they were idle for too long.
+    pub(crate) fn idle_closed(&self) -> u64 {
+        self.view.closes.get(CloseReason::IdleTimeout) + self.view.closes.get(CloseReason::MaxIdleTimeout)
+    }
+
+    /// What is measured of it, where there are several.
+    pub(crate) fn measured(&self) -> Option<&ClassMeters> {
+        self.meters.class(pool::ClassId::new(self.index.get())?)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     metrics,
     table::Table,
     tables::{
+        classes::{self, CLASSES, TRANSACTION_LIMITS},
         connections::{CLIENTS, SERVERS},
         routes::ROUTES,
         servers::BUDGETS,
@@ -39,6 +40,8 @@ pub(crate) const PAGES: &[(&str, &str)] = &[
         "/api/servers",
         "the servers, as SHOW BUDGETS has them, with their connections, as SHOW SERVERS has them, in JSON",
     ),
+    ("/api/classes", "the classes of the servers, as SHOW CLASSES has them, in JSON"),
+    ("/api/transaction_limits", "who has how many transactions, as SHOW TRANSACTION_LIMITS has it, in JSON"),
     (
         "/api/sum",
         "the most connections to each server, as SHOW SUM has it, as of the last time the servers were asked, in JSON",
@@ -59,6 +62,8 @@ impl Control {
             .route("/readyz", get(readiness))
             .route("/api/routes", get(|view| tables(view, routes)))
             .route("/api/servers", get(|view| tables(view, servers)))
+            .route("/api/classes", get(|view| tables(view, all_classes)))
+            .route("/api/transaction_limits", get(|view| tables(view, limits)))
             .route("/api/sum", get(|view| tables(view, sums)))
             .route("/api/clients", get(|view| tables(view, clients)))
             .fallback(|| async { (StatusCode::NOT_FOUND, contents()) })
@@ -92,6 +97,14 @@ async fn tables(Shared(view): Shared<Arc<View>>, build: fn(&View) -> Objects) ->
 
 fn routes(view: &View) -> Objects {
     Table::of(ROUTES, &Facts::of(&view.engine).routes).into_objects()
+}
+
+fn all_classes(view: &View) -> Objects {
+    Table::of(CLASSES, &Facts::of(&view.engine).classes).into_objects()
+}
+
+fn limits(view: &View) -> Objects {
+    Table::of(TRANSACTION_LIMITS, &classes::shares(&Facts::of(&view.engine).servers)).into_objects()
 }
 
 fn sums(view: &View) -> Objects {

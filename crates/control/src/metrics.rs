@@ -1,5 +1,6 @@
 //! Prometheus metrics: one list of families per kind of thing, from which both the page and its documentation are written.
 
+mod classes;
 mod families;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -7,7 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 use meter::{Exposition, Histogram, Snapshot};
 use session::ClientLimits;
 
-pub(crate) use self::families::{PROCESS, ROUTES, SERVERS};
+pub(crate) use self::{
+    classes::{CLASSES, REJECTIONS, REJECTIONS_DRY_RUN, TAILS, TRANSACTIONS, Tail},
+    families::{PROCESS, ROUTES, SERVERS},
+};
 use crate::{
     State,
     facts::{Facts, RouteFacts},
@@ -37,8 +41,12 @@ pub(crate) enum Values<T: 'static> {
     Counter(fn(&T) -> u64),
     /// Goes up and down; none: no sample.
     Gauge(fn(&T) -> Option<f64>),
+    /// Seconds that only grow.
+    Seconds(fn(&T) -> Duration),
     /// A distribution of durations; one without values is left out.
     Histogram(fn(&T) -> &Histogram),
+    /// The same of what not everything has.
+    Histograms(fn(&T) -> Option<&Histogram>),
     /// Counters that differ by one more label.
     Counters(&'static str, fn(&T) -> Vec<(&'static str, u64)>),
     /// Gauges that differ by one more label.
@@ -81,8 +89,14 @@ pub(crate) fn page(view: &View) -> String {
     write(&mut page, PROCESS, &[Group { labels: Vec::new(), members: vec![&process] }]);
     let servers = facts.servers.iter();
     let servers = servers.map(|server| Group { labels: vec![("server", &*server.server.name)], members: vec![server] });
-    write(&mut page, SERVERS, &servers.collect::<Vec<_>>());
+    let servers = servers.collect::<Vec<_>>();
+    write(&mut page, SERVERS, &servers);
+    write(&mut page, TRANSACTIONS, &servers);
+    classes::write_classes(&mut page, &facts.classes);
     write_routes(&mut page, &facts.routes, ROUTES_SHOWN_MAX);
+    if view.config().keys().metrics.vttablet_names {
+        classes::write_vttablet(&mut page, &facts.classes, &facts.servers);
+    }
     page.finish()
 }
 
@@ -131,16 +145,14 @@ fn write<T>(page: &mut Exposition, families: &[Family<T>], groups: &[Group<'_, T
                     }
                 }
             }
-            Values::Histogram(get) => {
-                let mut family = page.histogram(name, about);
+            Values::Seconds(get) => {
+                let mut family = page.counter(name, about);
                 for Group { labels, members } in groups {
-                    let mut sum = Snapshot::empty();
-                    members.iter().for_each(|member| sum.merge(&get(member).snapshot()));
-                    if sum.count() > 0 {
-                        family.sample(labels, &sum);
-                    }
+                    family.sample(labels, members.iter().map(|member| get(member).as_secs_f64()).sum::<f64>());
                 }
             }
+            Values::Histogram(get) => write_histograms(page, name, about, groups, |member| Some(get(member))),
+            Values::Histograms(get) => write_histograms(page, name, about, groups, get),
             Values::Counters(label, get) => {
                 let mut family = page.counter(name, about);
                 for (labels, value) in labelled(groups, label, *get) {
@@ -153,6 +165,23 @@ fn write<T>(page: &mut Exposition, families: &[Family<T>], groups: &[Group<'_, T
                     family.sample(&labels, value);
                 }
             }
+        }
+    }
+}
+
+fn write_histograms<T>(
+    page: &mut Exposition,
+    name: &'static str,
+    about: &str,
+    groups: &[Group<'_, T>],
+    get: impl Fn(&T) -> Option<&Histogram>,
+) {
+    let mut family = page.histogram(name, about);
+    for Group { labels, members } in groups {
+        let mut sum = Snapshot::empty();
+        members.iter().filter_map(|member| get(member)).for_each(|histogram| sum.merge(&histogram.snapshot()));
+        if sum.count() > 0 {
+            family.sample(labels, &sum);
         }
     }
 }

@@ -2,10 +2,15 @@
 
 use std::fmt::Write as _;
 
+use meter::ForeignKind;
+
 use crate::{
     console::COMMANDS,
     http::PAGES,
-    metrics::{Family, PROCESS, ROUTES, ROUTES_SHOWN_MAX, SERVERS, Values},
+    metrics::{
+        CLASSES, Family, PROCESS, REJECTIONS, REJECTIONS_DRY_RUN, ROUTES, ROUTES_SHOWN_MAX, SERVERS, TAILS,
+        TRANSACTIONS, Tail, Values,
+    },
     tables::TOPICS,
 };
 
@@ -86,6 +91,8 @@ pub fn metrics_page() -> String {
     );
     section(&mut page, "The program", "", PROCESS);
     section(&mut page, "Servers", "Label: `server`.\n\n", SERVERS);
+    section(&mut page, "Transaction limits", "Label: `server`.\n\n", TRANSACTIONS);
+    section(&mut page, "Classes", "Labels: `server`, `class`.\n\n", CLASSES);
     section(
         &mut page,
         "Routes",
@@ -93,16 +100,40 @@ pub fn metrics_page() -> String {
          label\n`flavour` (`found_rows`, `attributes`) as well.\n\n",
         ROUTES,
     );
+    vttablet(&mut page);
     page
+}
+
+/// What existing dashboards of VTTablet find.
+fn vttablet(page: &mut String) {
+    page.push_str(
+        "\n## VTTablet's names\n\nWith `metrics.vttablet_names` classes are shown under these names as well: `vttablet_`, the \
+         class's `metric` (of the preset:\n`transaction_pool`, `conn_pool` and so on) and one of these. Labels: `server`, \
+         `class`.\n\n| metric | type | what it tells |\n|---|---|---|\n",
+    );
+    for Tail { name, about, kind, .. } in TAILS {
+        let kind = match kind {
+            ForeignKind::Counter => "counter",
+            ForeignKind::Gauge => "gauge",
+        };
+        push(page, format_args!("| `vttablet_…_{name}` | {kind} | {about} |\n"));
+    }
+    push(
+        page,
+        format_args!(
+            "| `{REJECTIONS}` | counter | Transactions refused by `transaction_limit`. Labels: `server`, `user`. |\n\
+             | `{REJECTIONS_DRY_RUN}` | counter | The same in a dry run. |\n"
+        ),
+    );
 }
 
 fn section<T>(page: &mut String, title: &str, labels: &str, families: &[Family<T>]) {
     push(page, format_args!("\n## {title}\n\n{labels}| metric | type | what it tells |\n|---|---|---|\n"));
     for Family { name, about, values } in families {
         let (kind, label) = match values {
-            Values::Counter(_) => ("counter", None),
+            Values::Counter(_) | Values::Seconds(_) => ("counter", None),
             Values::Gauge(_) => ("gauge", None),
-            Values::Histogram(_) => ("histogram", None),
+            Values::Histogram(_) | Values::Histograms(_) => ("histogram", None),
             Values::Counters(label, _) => ("counter", Some(label)),
             Values::Gauges(label, _) => ("gauge", Some(label)),
         };

@@ -1,5 +1,6 @@
 //! Every table that can be shown: its name, its columns, and how its rows come about.
 
+pub(crate) mod classes;
 pub(crate) mod connections;
 pub(crate) mod entries;
 pub(crate) mod routes;
@@ -46,6 +47,18 @@ pub(crate) const TOPICS: &[Topic] = &[
         about: "One row per server: its budget and what it is used for.",
         headings: || headings(servers::BUDGETS),
         build: |view| Table::of(servers::BUDGETS, &Facts::of(&view.engine).servers),
+    },
+    Topic {
+        name: "CLASSES",
+        about: "One row per class of every server: what it may have, has, lends and borrows, and what happened in it.",
+        headings: || headings(classes::CLASSES),
+        build: |view| Table::of(classes::CLASSES, &Facts::of(&view.engine).classes),
+    },
+    Topic {
+        name: "TRANSACTION_LIMITS",
+        about: "The limit on transactions of every server, and one row for everybody who has one or was refused one.",
+        headings: || headings(classes::TRANSACTION_LIMITS),
+        build: |view| Table::of(classes::TRANSACTION_LIMITS, &classes::shares(&Facts::of(&view.engine).servers)),
     },
     Topic {
         name: sum::NAME,

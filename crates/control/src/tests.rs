@@ -57,6 +57,11 @@ impl Steering for Helm {
 impl World {
     /// With a server at this port, the database `shop` on it, and a user `app` who is trusted.
     fn new(port: u16) -> Self {
+        Self::with(port, "", "")
+    }
+
+    /// The same, with more said of the server, and more at the end.
+    fn with(port: u16, server: &str, more: &str) -> Self {
         let text = format!(
             r#"
             [admin]
@@ -66,6 +71,7 @@ impl World {
             cluster = "c"
             address = "127.0.0.1:{port}"
             budget = 2
+            {server}
             [[databases]]
             name = "shop"
             cluster = "c"
@@ -80,6 +86,7 @@ impl World {
             name = "app"
             password = "xyzzy-2"
             pool_mode = "session"
+            {more}
             "#
         );
         let config = Config::from_toml(&text, "test.toml").unwrap();
@@ -92,6 +99,17 @@ impl World {
 
     /// With a server that lets everybody in and says no more.
     async fn with_server() -> Self {
+        Self::new(Self::serve().await)
+    }
+
+    /// The same, with VTTablet's classes and metrics.
+    async fn with_classes() -> Self {
+        let more = "[metrics]\nvttablet_names = true";
+        Self::with(Self::serve().await, "classes = { transaction = 2, oltp = 1, stream = 5 }", more)
+    }
+
+    /// The port of a new server.
+    async fn serve() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -99,7 +117,7 @@ impl World {
                 tokio::spawn(welcome(stream));
             }
         });
-        Self::new(port)
+        port
     }
 
     /// With a server that nobody answers for.

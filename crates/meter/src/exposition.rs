@@ -44,13 +44,22 @@ impl Exposition {
         HistogramFamily { inner: self.family(name, help, "histogram") }
     }
 
+    /// Starts a family under somebody else's name, which follows other conventions than ours.
+    pub fn foreign<'a>(&'a mut self, name: &'a str, help: &str, kind: ForeignKind) -> Family<'a> {
+        let kind = match kind {
+            ForeignKind::Counter => "counter",
+            ForeignKind::Gauge => "gauge",
+        };
+        self.family(name, help, kind)
+    }
+
     /// The finished text, to be served as [`CONTENT_TYPE`].
     #[must_use]
     pub fn finish(self) -> String {
         self.text
     }
 
-    fn family(&mut self, name: &'static str, help: &str, kind: &str) -> Family<'_> {
+    fn family<'a>(&'a mut self, name: &'a str, help: &str, kind: &str) -> Family<'a> {
         debug_assert!(is_name(name), "{name} is no metric name");
         self.push(format_args!("# HELP {name} {}\n# TYPE {name} {kind}\n", Escaped { text: help, quotes: false }));
         Family { page: self, name }
@@ -65,7 +74,16 @@ impl Exposition {
 #[derive(Debug)]
 pub struct Family<'a> {
     page: &'a mut Exposition,
-    name: &'static str,
+    name: &'a str,
+}
+
+/// What a family under a foreign name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignKind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
 }
 
 impl Family<'_> {

@@ -25,5 +25,5 @@ mod exposition;
 mod histogram;
 
 pub use cell::{Counter, Gauge};
-pub use exposition::{CONTENT_TYPE, Exposition, Family, HistogramFamily, Number};
+pub use exposition::{CONTENT_TYPE, Exposition, Family, ForeignKind, HistogramFamily, Number};
 pub use histogram::{Histogram, Snapshot};

@@ -176,6 +176,14 @@ impl TransactionLimiter {
     }
 }
 
+impl TransactionView {
+    /// Whether anything is counted.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.mode != LimitMode::Off
+    }
+}
+
 impl Refusals {
     const fn add(&mut self, other: Self) {
         self.refused += other.refused;

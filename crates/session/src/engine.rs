@@ -387,6 +387,9 @@ impl ServerPool {
         for (index, _) in self.rules.classes().iter().filter(|(index, _)| index.get() >= classes.list().len()) {
             self.pool.set_class(class_id(index), ClassLimits::default());
         }
+        if !classes.is_single() {
+            self.meters.classes.measure(classes.list().len());
+        }
         let limit = &server.transaction_limit;
         self.pool.set_transaction_limit(TransactionLimit {
             mode: match limit.mode {

@@ -11,10 +11,11 @@ use std::{
 };
 
 use meter::{Counter, Histogram};
-use pool::{CloseReason, ConnId, ConnectFailure, Observer, Overdue, RouteId};
+use pool::{ClassId, CloseReason, ConnId, ConnectFailure, Observer, Overdue, RouteId};
 
 use crate::{
     census::LastCensus,
+    class_meters::{ClassMeters, MetersByClass},
     registry::{ClientEntry, Registry},
 };
 
@@ -36,6 +37,8 @@ pub struct ServerMeters {
     pub(crate) census: LastCensus,
     /// Leases that were out longer than `leak_timeout`.
     pub leaks: Counter,
+    /// What is measured of each class.
+    pub(crate) classes: MetersByClass,
     /// Connections closed, by reason.
     closed: Mutex<HashMap<CloseReason, u64>>,
     /// Whether there is a `leak_timeout`: then it is noted what clients ask.
@@ -53,6 +56,7 @@ impl ServerMeters {
             rekey: Histogram::new(),
             census: LastCensus::default(),
             leaks: Counter::new(),
+            classes: MetersByClass::new(),
             closed: Mutex::default(),
             watches_leaks: AtomicBool::new(false),
             clients,
@@ -90,6 +94,12 @@ impl ServerMeters {
     pub(crate) fn open(&self) -> u32 {
         let closed: u64 = self.closed().iter().map(|(_, n)| n).sum();
         u32::try_from(self.connect.snapshot().count().saturating_sub(closed)).unwrap_or(u32::MAX)
+    }
+
+    /// What is measured of a class; `None`: the server has one class only.
+    #[must_use]
+    pub fn class(&self, class: ClassId) -> Option<&ClassMeters> {
+        self.classes.get(class)
     }
 
     /// User and database of a route, as clients name them.
@@ -150,6 +160,18 @@ impl Observer for Watch {
         *self.0.closed.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_insert(0) += 1;
         let conn = conn.index();
         tracing::info!(server = %self.0.server, %user, %database, conn, ?reason, ?age, uses, "server connection closed");
+    }
+
+    fn on_lease(&self, _: RouteId, class: ClassId, waited: Duration) {
+        if let Some(meters) = self.0.classes.get(class) {
+            meters.wait.record(waited);
+        }
+    }
+
+    fn on_return(&self, _: RouteId, class: ClassId, held: Duration) {
+        if let Some(meters) = self.0.classes.get(class) {
+            meters.hold.record(held);
+        }
     }
 
     fn on_leak(&self, leak: &Overdue) {

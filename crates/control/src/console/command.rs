@@ -87,6 +87,9 @@ impl Command {
         match (upper.as_slice(), tokens.as_slice()) {
             ([], _) => Ok(Self::Nothing),
             (["SHOW", "HELP"], _) => Ok(Self::Help),
+            (["SHOW", "TRANSACTION", "LIMITS"], _) => {
+                Self::show("TRANSACTION_LIMITS").ok_or_else(|| unknown(text, &upper))
+            }
             (["SHOW", "FULL", topic @ "PROCESSLIST"] | ["SHOW", topic], _) => {
                 Self::show(topic).ok_or_else(|| unknown(text, &upper))
             }

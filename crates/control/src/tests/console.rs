@@ -199,3 +199,22 @@ async fn a_client_is_seen_and_killed() {
     assert!(String::from_utf8_lossy(&goodbye).contains("57P01"), "{}", String::from_utf8_lossy(&goodbye));
     accepting.abort();
 }
+
+#[tokio::test]
+async fn classes_are_shown_with_what_they_may_have_and_have() {
+    let world = World::with_classes().await;
+    let lease = world.lease("app", "shop").await;
+    let rows = world.rows("SHOW CLASSES").await;
+    let seen: Vec<_> =
+        rows.iter().map(|row| ["class", "capacity", "in_use"].map(|name| row[name].as_deref())).collect();
+    assert_eq!(seen[0], [Some("default"), None, Some("1")]);
+    for (class, capacity) in [("transaction", "2"), ("oltp", "1"), ("stream", "5")] {
+        assert!(seen.contains(&[Some(class), Some(capacity), Some("0")]), "{class} is not in {seen:?}");
+    }
+    drop(lease);
+    let rows = world.rows("SHOW CLASSES").await;
+    assert_eq!((rows[0]["in_use"].as_deref(), rows[0]["leases"].as_deref()), (Some("0"), Some("1")));
+    let rows = world.rows("SHOW TRANSACTION LIMITS").await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0]["mode"].as_deref(), rows[0]["limit"].as_deref()), (Some("off"), None));
+}

@@ -47,6 +47,45 @@ async fn the_page_has_every_documented_metric_and_no_other() {
     assert!(!page.contains("evenkeel_route_query_seconds_bucket"), "a histogram without values is left out");
 }
 
+/// As VTTablet names them, where that is wanted, and nowhere else.
+#[tokio::test]
+async fn classes_have_vttablets_names_on_request() {
+    let world = World::with_server().await;
+    drop(world.lease("app", "shop").await);
+    assert!(!metrics::page(&world.control.view).contains("vttablet_"));
+
+    let world = World::with_classes().await;
+    let lease = world.lease("app", "shop").await;
+    let limit = pool::TransactionLimit {
+        mode: pool::LimitMode::On,
+        fraction: 0.4,
+        classes: pool::ClassSet::EMPTY.with(pool::ClassId::DEFAULT),
+    };
+    let lane = world.engine.lane("app", "shop").unwrap();
+    let session::AnyPool::Postgres(pool) = lane.pool() else { panic!("the server speaks PostgreSQL") };
+    pool.set_transaction_limit(limit);
+    let party = std::sync::Arc::from("app");
+    let permit = pool.begin_transaction(&party).unwrap();
+    assert!(pool.begin_transaction(&party).is_err(), "0.4 of 2 is less than 1, which everybody has");
+    let page = metrics::page(&world.control.view);
+    for line in [
+        "vttablet_transaction_pool_capacity{server=\"pg-a\",class=\"transaction\"} 2",
+        "vttablet_transaction_pool_available{server=\"pg-a\",class=\"transaction\"} 1",
+        "vttablet_stream_conn_pool_max_cap{server=\"pg-a\",class=\"stream\"} 2",
+        "vttablet_default_pool_in_use{server=\"pg-a\",class=\"default\"} 1",
+        "vttablet_default_pool_get{server=\"pg-a\",class=\"default\"} 1",
+        "vttablet_tx_limiter_rejections{server=\"pg-a\",user=\"app\"} 1",
+        "evenkeel_transaction_limit{server=\"pg-a\"} 1",
+        "evenkeel_class_in_use_connections{server=\"pg-a\",class=\"default\"} 1",
+        "evenkeel_class_wait_seconds_count{server=\"pg-a\",class=\"default\"} 1",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+    let written: BTreeSet<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE vttablet_")).collect();
+    assert!(written.contains("transaction_pool_wait_time counter") && written.contains("conn_pool_active gauge"));
+    drop((lease, permit));
+}
+
 #[tokio::test]
 async fn what_is_beyond_the_limit_is_added_up() {
     let world = World::without_server().await;
