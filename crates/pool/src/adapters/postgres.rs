@@ -206,8 +206,10 @@ impl<T: Tls> Connector for Postgres<T> {
 impl Connection {
     /// Ends what a holder left unfinished; its session's state as well, if so asked.
     async fn settle(&self, session: &Session) -> Result<(), Error> {
-        // It is answered after everything before it.
-        self.client.batch_execute("").await?;
+        if !self.watch.comes_to_rest().await {
+            // It is answered after everything before it.
+            self.client.batch_execute("").await?;
+        }
         if self.watch.session() == Standing::InTransaction {
             self.client.batch_execute("ROLLBACK").await?;
         }

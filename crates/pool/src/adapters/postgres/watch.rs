@@ -19,6 +19,9 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
 use super::traffic::{Session, Traffic};
 
+/// How often a driver is let go first; one that is busy for longer has something to do.
+const TURNS_MAX: u32 = 100;
+
 /// What is known of one connection.
 pub(super) struct Watch {
     traffic: Mutex<Traffic>,
@@ -53,6 +56,23 @@ impl Watch {
     pub(super) fn is_at_rest(&self) -> bool {
         // First the stage: what the driver does before it falls quiet is in the traffic then.
         self.stage.load(Ordering::SeqCst) == Stage::Quiet as u8 && self.traffic().is_at_rest()
+    }
+
+    /// Lets the driver do what it can do by itself, and says whether that has brought the connection to rest.
+    ///
+    /// The answer that ends a query wakes its caller while the driver is still looking for more to read, on another thread
+    /// perhaps: a lease that is dropped right then cannot be told from one that left something behind, a moment later it can.
+    pub(super) async fn comes_to_rest(&self) -> bool {
+        for _ in 0..TURNS_MAX {
+            if self.is_at_rest() {
+                return true;
+            }
+            if self.stage.load(Ordering::SeqCst) == Stage::Quiet as u8 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        self.is_at_rest()
     }
 
     /// Whether a request that was sent is not answered yet.
