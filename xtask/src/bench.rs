@@ -4,6 +4,7 @@ mod contender;
 mod fairness;
 mod mysql;
 mod pg;
+mod pools;
 mod router;
 mod runtime;
 mod sizing;
@@ -64,7 +65,7 @@ enum What {
     Sizing,
     /// Cost of a scheduling decision with 10 to 100,000 routes, and the simulated scenarios.
     Scheduler,
-    /// The embeddable pool beside other pools.
+    /// The embeddable pool beside other pools, on connections that cost nothing and on a real PostgreSQL.
     Pool,
     /// All of them.
     All,
@@ -81,11 +82,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if asked(What::Pool) {
         example("evenkeel-pool", "compare")?;
     }
-    if asked(What::Runtime) || asked(What::Fairness) || asked(What::Pg) || asked(What::Sizing) {
+    if asked(What::Runtime) || asked(What::Fairness) || asked(What::Pg) || asked(What::Sizing) || asked(What::Pool) {
         setup::servers()?;
     }
     if asked(What::MysqlFairness) || asked(What::Mysql) || asked(What::Sizing) {
         setup::mysql_servers()?;
+    }
+    if asked(What::Pool) {
+        pools::run(arguments)?;
     }
     if asked(What::Runtime) {
         runtime::run(arguments)?;

@@ -25,6 +25,8 @@ pub(crate) fn run() -> Result<()> {
     let relay = root().join("bench/relay/Cargo.toml").display().to_string();
     let relay_target = root().join("target/bench").display().to_string();
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    let pools = root().join("bench/pools/Cargo.toml").display().to_string();
+    step("format of the pools", &mut cargo(&["fmt", "--check", "--manifest-path", &pools]))?;
     step("format of the relay", &mut cargo(&["fmt", "--check", "--manifest-path", &relay]))?;
     tidy::run()?;
     step("lints", &mut cargo(&["clippy", "--workspace", "--all-features", "--all-targets", "--", "-D", "warnings"]))?;
