@@ -175,6 +175,12 @@ impl ErrorReply {
         Self::new(1161, *b"08S01", message)
     }
 
+    /// 1231: no client can write in the character set that it has asked for.
+    #[must_use]
+    pub fn unusable_charset(name: &str) -> Self {
+        Self::new(1231, *b"42000", format!("Variable 'character_set_client' can't be set to the value of '{name}'"))
+    }
+
     /// 1203: the user has as many connections as it may.
     pub fn user_limit(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(1203, *b"42000", message)
@@ -220,8 +226,9 @@ impl ErrorReply {
 
     /// 1421: rows are fetched from a statement without an open cursor.
     #[must_use]
-    pub fn no_cursor(id: u32) -> Self {
-        Self::new(1421, *b"HY000", format!("The statement ({id}) has no open cursor."))
+    pub fn no_cursor(id: u32, mariadb: bool) -> Self {
+        let end = if mariadb { "" } else { "." };
+        Self::new(1421, *b"HY000", format!("The statement ({id}) has no open cursor{end}"))
     }
 
     /// 1461: the session has as many prepared statements as it may.

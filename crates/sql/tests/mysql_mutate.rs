@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use sql::Count;
 use sql::mysql::{
-    Assignment, Charset, Diagnostics, Effects, Keyword, Kill, Lexer, Mode, Scope, Verdict, assignments, inspect,
-    kill_target, show_diagnostics, substitutions, transaction_verb, use_target,
+    Assignment, Charset, Diagnostics, Effects, Keyword, Kill, Lexer, Mode, Scope, Substitution, Verdict, assignments,
+    inspect, kill_target, show_diagnostics, substitutions, transaction_verb, use_target,
 };
 
 const CORPUS: [&str; 6] = [
@@ -47,10 +47,18 @@ fn check_any_text(text: &[u8], mode: Mode) {
     }
     if let Some(calls) = substitutions(text, mode) {
         let mut at = 0;
-        for call in calls {
+        for change in calls {
             assert!(effects.intersects(Effects::FOUND_ROWS | Effects::ROW_COUNT | Effects::CONNECTION_ID));
-            assert!(call.range.start >= at && text[call.range.clone()].ends_with(b")"));
-            at = call.range.end;
+            at = match change {
+                Substitution::Value { call, .. } => {
+                    assert!(call.start >= at && text[call.clone()].ends_with(b")"));
+                    call.end
+                }
+                Substitution::Name { item } => {
+                    assert!(item.end >= at && item.start < item.end);
+                    item.end
+                }
+            };
         }
     } else if !effects.intersects(Effects::FOUND_ROWS | Effects::ROW_COUNT | Effects::CONNECTION_ID) {
         // Nothing to substitute, so only what cannot be read is in the way, or a name that is not used as one.

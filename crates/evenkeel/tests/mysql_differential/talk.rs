@@ -5,9 +5,13 @@
 //! - `COM_STATISTICS`, which tells of the whole server;
 //! - flags and warnings in the EOF packet between a result's columns and its rows, but for an open cursor: servers do not
 //!   tell them to Evenkeel, and tell them in what ends the rows;
-//! - how many packets a login takes: Evenkeel knows the passwords, and asks for others than the server does.
+//! - the flag in an EOF packet that says that something in the session changed: there is no place there to say what;
+//! - how many packets a login takes: Evenkeel knows the passwords, and asks for others than the server does;
+//! - what `FOUND_ROWS()` says in a session that has never asked for it: sessions ask once before they begin;
+//! - the order in which an OK packet tells of several variables, which is no other on each connection;
+//! - the collation in a column's definition, if it is of the same character set.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use testkit::mysql::{MyWire, Packet, ServerError, capability};
 
 use super::scene::{QUERY_ATTRIBUTES, Scene, Side};
@@ -46,18 +50,24 @@ enum Reply {
 }
 
 impl Pair {
-    pub fn log_in(scene: &Scene, session: usize, capabilities: u32, collation: u8) -> Result<Self> {
+    /// Logs in on both sides; `None`: both servers refuse it in the same words.
+    pub fn log_in(scene: &Scene, session: usize, capabilities: u32, collation: u8) -> Result<Option<Self>> {
         let connect = |side| {
-            let wire = scene.client(side, capabilities, collation).with_context(|| format!("{side:?}"))?;
+            let wire = scene.client(side, capabilities, collation)?;
             let offered = wire.greeting().map_or(0, |greeting| greeting.capabilities);
-            Ok::<_, anyhow::Error>(Connection {
-                side,
-                wire,
-                capabilities: capabilities & offered,
-                statements: [None; SLOTS],
-            })
+            let statements = [None; SLOTS];
+            let mut connection = Connection { side, wire, capabilities: capabilities & offered, statements };
+            connection.begin()?;
+            Ok::<_, anyhow::Error>(connection)
         };
-        Ok(Self { session, sides: [connect(Side::Direct)?, connect(Side::Through)?] })
+        match Side::BOTH.map(connect) {
+            [Ok(direct), Ok(through)] => Ok(Some(Self { session, sides: [direct, through] })),
+            [direct, through] => {
+                let [direct, through] = [direct, through].map(|side| side.err().map(|error| error.to_string()));
+                ensure!(direct == through, "logins: direct: {direct:?}, through: {through:?}");
+                Ok(None)
+            }
+        }
     }
 
     /// Runs a command on both sides; tells how many packets came back, if they were the same.
@@ -66,7 +76,7 @@ impl Pair {
         for connection in &mut self.sides {
             let reply = connection.send(scene, self.session, command)?;
             replies.push(match reply {
-                Ok(reply) => connection.read(reply, command),
+                Ok(reply) => connection.read(scene, reply, command),
                 Err(told) => told,
             });
         }
@@ -92,6 +102,15 @@ fn show(packets: &Packets) -> String {
 }
 
 impl Connection {
+    /// Asks for the first time what few sessions ask for.
+    fn begin(&mut self) -> Result<()> {
+        for text in ["select 1", "select found_rows()"] {
+            self.wire.send_command(3, &[self.no_attributes(), text.as_bytes()].concat())?;
+            self.read_reply(Reply::Results)?;
+        }
+        Ok(())
+    }
+
     /// Sends a command: what will come back, or what has come back already.
     fn send(
         &mut self,
@@ -114,7 +133,10 @@ impl Connection {
             Command::ChangeUser(user) => {
                 self.statements = [None; SLOTS];
                 let told = match scene.change_user(&mut self.wire, self.side, *user) {
-                    Ok(()) => Some(Vec::new()),
+                    Ok(()) => {
+                        self.begin()?;
+                        Some(Vec::new())
+                    }
                     Err(error) => error
                         .downcast_ref::<ServerError>()
                         .map(|error| vec![Packet { sequence: 0, body: self.same(error.to_string().into_bytes()) }]),
@@ -161,7 +183,7 @@ impl Connection {
     }
 
     /// The reply, without what may differ.
-    fn read(&mut self, reply: Reply, command: &Command) -> Packets {
+    fn read(&mut self, scene: &Scene, reply: Reply, command: &Command) -> Packets {
         let mut packets = self.read_reply(reply).ok()?;
         if reply == Reply::Prepared
             && let Command::Prepare { slot, .. } = command
@@ -174,6 +196,15 @@ impl Connection {
         }
         for packet in &mut packets {
             packet.body = self.same(std::mem::take(&mut packet.body));
+            if packet.body.starts_with(b"\x03def") {
+                unify_collation(&mut packet.body, scene);
+            }
+            if let [0xfe, _, _, _, flags] = &mut packet.body[..] {
+                *flags &= !(STATE_CHANGED >> 8) as u8;
+            }
+            if self.capabilities & capability::SESSION_TRACK != 0 {
+                sort_changes(&mut packet.body);
+            }
             if matches!(command, Command::Statistics) && packet.body.starts_with(b"Uptime") {
                 packet.body.clear();
             }
@@ -343,6 +374,41 @@ fn execution(statement: &mut Statement, values: &[Value; 3], types: Types, curso
     body
 }
 
+/// Puts the first collation of the same character set into the definition of a column.
+fn unify_collation(definition: &mut [u8], scene: &Scene) {
+    let mut at = 0;
+    for _ in 0..6 {
+        at += match definition.get(at..) {
+            Some([0xfc, low, high, ..]) => 3 + usize::from(u16::from_le_bytes([*low, *high])),
+            Some([len, ..]) => 1 + usize::from(*len),
+            _ => return,
+        };
+    }
+    // Behind the length of all that follows.
+    if let Some([12, low, high, ..]) = definition.get_mut(at..) {
+        let collation = u16::from_le_bytes([*low, *high]);
+        [*low, *high] = scene.collations.get(&collation).unwrap_or(&collation).to_le_bytes();
+    }
+}
+
+/// Sorts the changes that an OK packet tells at its end, all of them with short names and values.
+fn sort_changes(ok: &mut [u8]) {
+    if ok.len() < 7 || !matches!(ok[0], 0 | 0xfe) || ok_status(ok) & STATE_CHANGED == 0 {
+        return;
+    }
+    let Some(begins) = (7..ok.len().saturating_sub(2)).find(|&at| at + 1 + usize::from(ok[at]) == ok.len()) else {
+        return;
+    };
+    let (mut changes, mut at) = (Vec::new(), begins + 1);
+    while let Some(&[_, len, ..]) = ok.get(at..).filter(|rest| rest.len() >= 2) {
+        let end = (at + 2 + usize::from(len)).min(ok.len());
+        changes.push(ok[at..end].to_vec());
+        at = end;
+    }
+    changes.sort();
+    ok[begins + 1..].copy_from_slice(&changes.concat());
+}
+
 /// The status in an OK packet.
 fn ok_status(body: &[u8]) -> u16 {
     let mut at = 1;
@@ -357,6 +423,8 @@ fn ok_status(body: &[u8]) -> u16 {
     body.get(at..at + 2).map_or(0, |flags| u16::from_le_bytes([flags[0], flags[1]]))
 }
 
+/// `SERVER_SESSION_STATE_CHANGED`.
+const STATE_CHANGED: u16 = 1 << 14;
 /// `SERVER_MORE_RESULTS_EXISTS`.
 const MORE_RESULTS: u16 = 8;
 /// `SERVER_STATUS_CURSOR_EXISTS`.

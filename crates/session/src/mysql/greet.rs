@@ -350,6 +350,9 @@ impl Guest<'_> {
             }
         };
         let facts = link.shared.facts().ok_or_else(|| ErrorReply::read_error("No database server can be reached"))?;
+        if let Some(refused) = facts.refused_charset(charset) {
+            return Err(ErrorReply::unusable_charset(&String::from_utf8_lossy(refused)).into());
+        }
         let settings = startup(&facts, &link.server_database, charset, self.capabilities);
         Ok((link, settings))
     }
@@ -494,12 +497,8 @@ fn limits(plan: &Plan, user: &str, route: &Link<Mysql>) -> Result<(Option<u32>, 
 
 /// The settings with which a session begins that asks for this collation.
 fn startup(facts: &Facts, database: &str, charset: u16, capabilities: Capabilities) -> Settings {
-    let collation = facts.collation(charset);
     let mut settings = Settings::in_schema(database.as_bytes());
-    for name in [&b"character_set_client"[..], b"character_set_connection", b"character_set_results"] {
-        settings.set(name, &collation.charset);
-    }
-    settings.set(b"collation_connection", &collation.name);
+    facts.collation(charset).set(&mut settings);
     if capabilities.contains(Capabilities::IGNORE_SPACE) && !has_mode(&facts.sql_mode, b"IGNORE_SPACE") {
         // The capability is nothing but this mode.
         let mut mode = facts.sql_mode.clone();

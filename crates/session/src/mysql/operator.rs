@@ -14,7 +14,7 @@ use mysql::{
 use sql::mysql::Mode;
 
 use self::formalities::{Formality, Guide};
-use super::client::Diagnostics;
+use super::{client::Diagnostics, facts::TextForm};
 use crate::{
     console::{self, Answer, Kind, Operator, Rows},
     engine::Engine,
@@ -138,7 +138,7 @@ impl Desk<'_> {
 
     async fn query(&mut self, text: &[u8]) {
         if let Some(asked) = sql::mysql::show_diagnostics(text, Mode::STANDARD) {
-            return self.diagnostics.answer(&asked, &mut self.out, self.capabilities, STATUS);
+            return self.diagnostics.answer(&asked, TextForm::UTF8MB4, &mut self.out, self.capabilities, STATUS);
         }
         self.diagnostics = Diagnostics::default();
         let guide = Guide { user: &self.operator.user, id: self.id };
@@ -217,7 +217,7 @@ impl Desk<'_> {
 
     fn refuse(&mut self, reply: &ErrorReply) {
         let error = ErrPacket { code: reply.code, sqlstate: Some(reply.sqlstate), message: reply.message.as_bytes() };
-        self.diagnostics = Diagnostics::of_error(&error);
+        self.diagnostics = Diagnostics::of_error(error.code, error.message);
         reply.write(&mut self.out, &mut 1, self.capabilities);
     }
 }

@@ -31,6 +31,8 @@ pub struct ServerConnection {
     pub(crate) to_close: Vec<u32>,
     /// What the connection's `LAST_INSERT_ID()` says.
     pub(crate) insert_id: InsertId,
+    /// Whose statement has left the conditions that it would tell of.
+    pub(crate) conditions: Conditions,
     /// Whether a text may hold several statements.
     pub(crate) texts: Texts,
     /// What was agreed on at the login, by which another user can log in.
@@ -60,6 +62,15 @@ pub(crate) enum InsertId {
     Known(u64),
     /// What the client with this number has made of it: to be asked before the connection goes back.
     Of(u64),
+}
+
+/// Whose statement has left the conditions that a connection would tell of (`SHOW WARNINGS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conditions {
+    /// Somebody's who had it before, perhaps.
+    Foreign,
+    /// That of the client that holds it.
+    Own,
 }
 
 /// Whether a change of session state that the server tells next may be of our own making.
@@ -99,6 +110,7 @@ impl ServerConnection {
             statements: ServerStatements::new(habits.statements_max),
             to_close: Vec::new(),
             insert_id: InsertId::Known(0),
+            conditions: Conditions::Foreign,
             texts: Texts::Many,
             session,
             login,

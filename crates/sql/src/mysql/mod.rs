@@ -4,7 +4,8 @@
 //! (`session_track_system_variables` and its kin) tell afterwards which variables, which database and which transaction there are;
 //! the text is the only source for the rest: user variables, named locks, temporary tables, what it reads of the statement before.
 //! The other functions take apart the few statements a pooler carries out itself or rewrites: [`use_target`], [`kill_target`],
-//! [`show_diagnostics`], [`assignments`], [`transaction_verb`], [`substitutions`].
+//! [`show_diagnostics`], [`assignments`], [`transaction_verb`], [`substitutions`]; [`found_rows`] and [`uses_no_table`] tell what a
+//! text leaves for the next one.
 //!
 //! # What a verdict promises
 //!
@@ -38,11 +39,13 @@
 //! assert!(effects("select @@sql_mode, 'set x = 1; -- ', `get_lock` from t").is_empty());
 //! ```
 
+mod afterwards;
 mod assignments;
 mod command;
 mod doubt;
 mod effects;
 mod inspect;
+mod items;
 mod lexer;
 mod mode;
 mod outline;
@@ -52,6 +55,7 @@ mod target;
 mod transaction;
 mod word;
 
+pub use afterwards::{FoundRows, found_rows, uses_no_table};
 pub use assignments::{Assignment, Assignments, Value, assignments};
 pub use command::{Diagnostics, Kill, Limit, Use, kill_target, show_diagnostics, use_target};
 pub use effects::Effects;

@@ -2,21 +2,29 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
+use super::items::Items;
 use super::lexer::{Lexer, Token, TokenKind};
 use super::mode::Mode;
 use super::word::{Keyword, Word};
 use crate::Count;
 
-/// A call to be replaced by the value it has for the client.
+/// A change to a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Substitution {
-    /// Where it stands in the text, from its name to the closing parenthesis.
-    pub range: Range<usize>,
-    /// What is called.
-    pub function: Function,
-    /// The call is by itself an item of the outermost select list, without an alias: its column is called as the client has
-    /// written the call, and only an alias keeps that.
-    pub whole_item: bool,
+pub enum Substitution {
+    /// A call is replaced by the value it has for the client.
+    Value {
+        /// Where it stands in the text, from its name to the closing parenthesis.
+        call: Range<usize>,
+        /// What is called.
+        function: Function,
+    },
+    /// A column is called as its item in the select list is written. This one has calls in it and no alias: only an alias keeps its name.
+    Name {
+        /// The item's text as the client has written it, which is the alias. It goes behind the item.
+        item: Range<usize>,
+    },
 }
 
 /// A function that takes no arguments and returns what belongs to the session.
@@ -45,11 +53,12 @@ impl Function {
 /// (`@@pseudo_thread_id`).
 pub fn substitutions(text: &[u8], mode: Mode) -> Option<Substitutions<'_>> {
     let substitutions = Substitutions {
+        text,
         lexer: Lexer::new(text, mode),
-        statement: Statement::NONE,
+        statement: Statement::Ahead,
         count: Count::Zero,
         previous: Previous::Other,
-        is_stored: false,
+        items: Items::new(),
     };
     let mut ahead = substitutions.clone();
     while let Some(substitution) = ahead.read() {
@@ -58,43 +67,29 @@ pub fn substitutions(text: &[u8], mode: Mode) -> Option<Substitutions<'_>> {
     Some(substitutions)
 }
 
-/// The calls that [`substitutions`] has found, in order.
+/// The changes that [`substitutions`] has found, in order.
 #[derive(Debug, Clone)]
 pub struct Substitutions<'a> {
+    text: &'a [u8],
     lexer: Lexer<'a>,
     statement: Statement,
     /// The statements so far.
     count: Count,
     previous: Previous,
-    /// A statement has made something of which the rest of the text may be the body.
-    is_stored: bool,
+    items: Items,
 }
 
-/// Where in a statement we are.
-#[derive(Debug, Clone, Copy)]
-struct Statement {
-    list: List,
-    /// Parentheses open.
-    depth: usize,
-    /// Those of them that stood before its first word.
-    outermost: usize,
-}
-
-impl Statement {
-    const NONE: Self = Self { list: List::Before, depth: 0, outermost: 0 };
-}
-
-/// Where the outermost select list is.
+/// Which statement we are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum List {
-    /// The statement has not begun.
-    Before,
-    /// Not here.
-    Elsewhere,
-    /// An item of it begins with the next token.
-    AtItem,
-    /// In an item of it.
-    InItem,
+enum Statement {
+    /// None; one may follow.
+    Ahead,
+    /// One that is carried out as it is written.
+    Plain,
+    /// One that makes something of which the rest of the text may be the body.
+    Stored,
+    /// None: the text has ended, and all is told.
+    Over,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,63 +111,50 @@ impl Iterator for Substitutions<'_> {
 }
 
 impl Substitutions<'_> {
-    /// Reads up to the next call.
+    /// Reads up to the next change.
     fn read(&mut self) -> Option<Result<Substitution, NotUnderstood>> {
-        loop {
-            let token = self.lexer.next()?;
-            let list = self.statement.list;
-            let previous = std::mem::replace(&mut self.previous, Previous::Other);
+        while let Some(token) = self.lexer.next() {
             match self.pass(token) {
-                Step::NotUnderstood => return Some(Err(NotUnderstood)),
-                Step::Passed => {}
-                Step::Named(name) => {
-                    if names_the_session(name) {
-                        return Some(Err(NotUnderstood));
-                    }
-                    let is_called = self.lexer.peek(0).is_some_and(|next| next.kind == TokenKind::Open);
-                    let Some(function) = Function::of(name).filter(|_| is_called) else { continue };
-                    let is_plain = token.kind == TokenKind::Word && previous == Previous::Other;
-                    let call = self.call(token, function, list).filter(|_| is_plain);
-                    return Some(call.ok_or(NotUnderstood));
-                }
+                Ok(None) => {}
+                Ok(Some(change)) => return Some(Ok(change)),
+                Err(why) => return Some(Err(why)),
             }
         }
+        let last = std::mem::replace(&mut self.statement, Statement::Over);
+        let item = self.items.unnamed().filter(|_| last != Statement::Over)?;
+        self.name(item).map(Ok)
     }
 
     /// Takes a token.
-    fn pass<'t>(&mut self, token: Token<'t>) -> Step<'t> {
-        match token.kind {
-            TokenKind::Unclosed | TokenKind::Doubtful => return Step::NotUnderstood,
-            TokenKind::Semicolon => {
-                self.statement = Statement::NONE;
-                return Step::Passed;
-            }
-            TokenKind::Open => {
-                self.statement.depth += 1;
-                if self.statement.list != List::Before {
-                    self.statement.pass_item();
-                }
-                return Step::Passed;
-            }
-            _ => {}
+    fn pass(&mut self, token: Token<'_>) -> Result<Option<Substitution>, NotUnderstood> {
+        if matches!(token.kind, TokenKind::Unclosed | TokenKind::Doubtful) {
+            return Err(NotUnderstood);
         }
-        if self.statement.list == List::Before {
+        let previous = std::mem::replace(&mut self.previous, Previous::Other);
+        if self.statement == Statement::Ahead && !matches!(token.kind, TokenKind::Open | TokenKind::Semicolon) {
             self.begin(token);
         }
-        match token.kind {
-            TokenKind::Close => self.statement.depth = self.statement.depth.saturating_sub(1),
-            TokenKind::Comma => self.statement.pass_comma(),
-            TokenKind::Dot | TokenKind::SystemVariable => {
-                self.previous = Previous::Qualifier;
-                self.statement.pass_item();
+        if let Some(name) = token.name() {
+            if names_the_session(name) {
+                return Err(NotUnderstood);
             }
-            TokenKind::Word => {
-                self.statement.pass_word(token);
-                return Step::Named(token.text);
+            let is_called = self.lexer.peek(0).is_some_and(|next| next.kind == TokenKind::Open);
+            if let Some(function) = Function::of(name).filter(|_| is_called) {
+                let is_plain = token.kind == TokenKind::Word && previous == Previous::Other;
+                return self.call(token, function).filter(|_| is_plain).ok_or(NotUnderstood).map(Some);
             }
-            _ => self.statement.pass_item(),
+            if previous == Previous::Qualifier {
+                self.items.take_name(token, self.lexer.position());
+                return Ok(None);
+            }
         }
-        token.name().map_or(Step::Passed, Step::Named)
+        match token.kind {
+            TokenKind::Dot | TokenKind::SystemVariable => self.previous = Previous::Qualifier,
+            TokenKind::Semicolon if self.statement == Statement::Plain => self.statement = Statement::Ahead,
+            _ => {}
+        }
+        let ended = self.items.take(token, self.lexer.position());
+        Ok(ended.and_then(|item| self.name(item)))
     }
 
     /// Begins a statement with its first token.
@@ -181,79 +163,37 @@ impl Substitutions<'_> {
             Word::Leading(keyword) if token.kind == TokenKind::Word => keyword,
             _ => Keyword::Other,
         };
-        self.is_stored |= matches!(
-            keyword,
-            Keyword::Alter | Keyword::Begin | Keyword::Binlog | Keyword::Create | Keyword::Other | Keyword::Prepare
-        );
         self.count = self.count.next();
-        self.statement.list = List::Elsewhere;
-        self.statement.outermost = self.statement.depth;
+        self.statement = match keyword {
+            Keyword::Alter | Keyword::Begin | Keyword::Binlog | Keyword::Create | Keyword::Other | Keyword::Prepare => {
+                Statement::Stored
+            }
+            _ => Statement::Plain,
+        };
     }
 
-    /// Reads the parentheses of a call whose name, `token`, has been read; `list` is where in the select list it stood.
-    fn call(&mut self, token: Token<'_>, function: Function, list: List) -> Option<Substitution> {
+    /// Reads the parentheses of a call whose name, `token`, has been read.
+    fn call(&mut self, token: Token<'_>, function: Function) -> Option<Substitution> {
         let name = self.lexer.clone();
         self.lexer.next_if(|next| next.kind == TokenKind::Open)?;
         self.lexer.next_if(|next| next.kind == TokenKind::Close)?;
         self.lexer.piece(&name, token)?;
         // Statements before this one in the text decide what it returns, and they have not run yet.
         let is_of_statement = function != Function::ConnectionId;
-        if self.is_stored || (is_of_statement && self.count == Count::Many) {
+        if self.statement == Statement::Stored || (is_of_statement && self.count == Count::Many) {
             return None;
         }
-        let is_whole = list == List::AtItem && self.statement.depth == self.statement.outermost;
-        Some(Substitution {
-            range: name.position() - token.text.len()..self.lexer.position(),
-            function,
-            whole_item: is_whole && self.lexer.peek(0).is_none_or(ends_item),
-        })
-    }
-}
-
-/// What a token was.
-enum Step<'t> {
-    NotUnderstood,
-    Passed,
-    /// A name, or a word that might be one.
-    Named(&'t [u8]),
-}
-
-impl Statement {
-    fn is_outermost(&self) -> bool {
-        self.depth == self.outermost
+        let call = name.position() - token.text.len()..self.lexer.position();
+        self.items.take_changed(call.clone());
+        Some(Substitution::Value { call, function })
     }
 
-    /// Takes a token that is a part of an item, if there is a list.
-    fn pass_item(&mut self) {
-        if self.list == List::AtItem {
-            self.list = List::InItem;
-        }
+    /// Names an item. Executable comments are no part of the name that servers give it.
+    fn name(&self, item: Range<usize>) -> Option<Substitution> {
+        let text = self.text.get(item.clone())?;
+        let is_plain = [b"/*!".as_slice(), b"/*M!"].iter().all(|mark| memmem::find(text, mark).is_none());
+        is_plain.then_some(Substitution::Name { item })
     }
-
-    fn pass_comma(&mut self) {
-        if self.list == List::InItem && self.is_outermost() {
-            self.list = List::AtItem;
-        }
-    }
-
-    fn pass_word(&mut self, word: Token<'_>) {
-        if self.is_outermost() && word.is_word(b"select") {
-            self.list = List::AtItem;
-        } else if self.is_outermost() && is_one_of(word, &LIST_ENDS) {
-            self.list = List::Elsewhere;
-        } else if self.list == List::AtItem && !is_one_of(word, &MODIFIERS) {
-            self.list = List::InItem;
-        }
-    }
-}
-
-fn is_one_of(word: Token<'_>, words: &[&[u8]]) -> bool {
-    words.iter().any(|known| word.is_word(known))
-}
-
-/// Whether an item of a select list has ended before this token.
-fn ends_item(next: Token<'_>) -> bool {
-    matches!(next.kind, TokenKind::Comma | TokenKind::Semicolon | TokenKind::Close) || is_one_of(next, &LIST_ENDS)
 }
 
 /// Whether a name stands for the number of the session without being a call that can be replaced.
@@ -262,88 +202,142 @@ fn names_the_session(name: &[u8]) -> bool {
     names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// What may stand between `SELECT` and its list.
-const MODIFIERS: [&[u8]; 11] = [
-    b"all",
-    b"distinct",
-    b"distinctrow",
-    b"high_priority",
-    b"sql_big_result",
-    b"sql_buffer_result",
-    b"sql_cache",
-    b"sql_calc_found_rows",
-    b"sql_no_cache",
-    b"sql_small_result",
-    b"straight_join",
-];
-
-/// The words that can follow a select list. All are reserved, so none is an alias.
-const LIST_ENDS: [&[u8]; 13] = [
-    b"except",
-    b"for",
-    b"from",
-    b"group",
-    b"having",
-    b"into",
-    b"intersect",
-    b"limit",
-    b"lock",
-    b"order",
-    b"procedure",
-    b"union",
-    b"where",
-];
-
 #[cfg(test)]
 mod tests {
-    use super::Function::*;
     use super::*;
 
-    /// The calls of a text, each as written, with whether it is a whole item.
-    fn calls(text: &str) -> Option<Vec<(&str, Function, bool)>> {
-        let found = substitutions(text.as_bytes(), Mode::STANDARD)?;
-        Some(found.map(|call| (&text[call.range], call.function, call.whole_item)).collect())
+    /// A text with its calls in brackets, and the names of its items in braces.
+    fn marked(text: &str) -> Option<String> {
+        let (mut out, mut copied) = (String::new(), 0);
+        for change in substitutions(text.as_bytes(), Mode::STANDARD)? {
+            match change {
+                Substitution::Value { call, function } => {
+                    let name = format!("{function:?}").to_lowercase();
+                    assert!(text[call.clone()].to_lowercase().replace('_', "").starts_with(&name), "{text}");
+                    out += &text[copied..call.start];
+                    out += &format!("[{}]", &text[call.clone()]);
+                    copied = call.end;
+                }
+                Substitution::Name { item } => {
+                    out += &text[copied..item.end];
+                    out += &format!("{{{}}}", &text[item.clone()]);
+                    copied = item.end;
+                }
+            }
+        }
+        Some(out + &text[copied..])
     }
 
     #[test]
     fn are_found() {
         for (text, expected) in [
-            ("select 1", &[][..]),
-            ("select found_rows()", &[("found_rows()", FoundRows, true)]),
+            ("select 1", "select 1"),
+            ("select found_rows()", "select [found_rows()]{found_rows()}"),
             (
                 "SELECT SQL_CALC_FOUND_ROWS DISTINCT Row_Count ( /* ) */ ) ;",
-                &[("Row_Count ( /* ) */ )", RowCount, true)],
+                "SELECT SQL_CALC_FOUND_ROWS DISTINCT [Row_Count ( /* ) */ )]{Row_Count ( /* ) */ )} ;",
             ),
             (
                 "select connection_id(), found_rows() from t",
-                &[("connection_id()", ConnectionId, true), ("found_rows()", FoundRows, true)],
+                "select [connection_id()]{connection_id()}, [found_rows()]{found_rows()} from t",
             ),
-            ("select connection_id() id", &[("connection_id()", ConnectionId, false)]),
-            ("select connection_id() as id", &[("connection_id()", ConnectionId, false)]),
-            ("select connection_id() 'id'", &[("connection_id()", ConnectionId, false)]),
-            ("select connection_id() + 1", &[("connection_id()", ConnectionId, false)]),
-            ("select 1 + connection_id()", &[("connection_id()", ConnectionId, false)]),
-            ("select -connection_id()", &[("connection_id()", ConnectionId, false)]),
-            ("select (connection_id())", &[("connection_id()", ConnectionId, false)]),
-            ("select f(connection_id())", &[("connection_id()", ConnectionId, false)]),
-            ("select (select connection_id())", &[("connection_id()", ConnectionId, false)]),
-            ("select a, connection_id() limit 1", &[("connection_id()", ConnectionId, true)]),
-            ("select a from t where x = connection_id()", &[("connection_id()", ConnectionId, false)]),
-            ("select a from t order by 1, connection_id()", &[("connection_id()", ConnectionId, false)]),
-            ("select a order by 1, connection_id()", &[("connection_id()", ConnectionId, false)]),
-            ("(select connection_id())", &[("connection_id()", ConnectionId, true)]),
-            ("select 1 union select connection_id()", &[("connection_id()", ConnectionId, true)]),
-            ("with x as (select 1) select connection_id() from x", &[("connection_id()", ConnectionId, true)]),
-            ("insert into t values (1, connection_id())", &[("connection_id()", ConnectionId, false)]),
-            ("set @a = row_count()", &[("row_count()", RowCount, false)]),
-            ("do connection_id()", &[("connection_id()", ConnectionId, false)]),
-            ("select 1; select connection_id()", &[("connection_id()", ConnectionId, true)]),
-            ("/*!40000 select connection_id() */", &[("connection_id()", ConnectionId, true)]),
+            ("select connection_id() /* c */ , 1", "select [connection_id()]{connection_id()} /* c */ , 1"),
+            ("insert into t values (1, connection_id())", "insert into t values (1, [connection_id()])"),
+            ("set @a = row_count()", "set @a = [row_count()]"),
+            ("do connection_id()", "do [connection_id()]"),
+            ("select 1; select connection_id()", "select 1; select [connection_id()]{connection_id()}"),
+            ("/*!40000 select connection_id() */", "/*!40000 select [connection_id()]{connection_id()} */"),
+            ("select a from t where x = connection_id()", "select a from t where x = [connection_id()]"),
+            ("select a order by 1, connection_id()", "select a order by 1, [connection_id()]"),
+            ("select connection_id() /*!+ 1 */", "select [connection_id()] /*!+ 1 */"),
             // Not calls of these.
-            ("select row_count, t.row_count, 'row_count()', `row_count` -- row_count()", &[]),
+            (
+                "select row_count, t.row_count, 'row_count()', `row_count` -- row_count()",
+                "select row_count, t.row_count, 'row_count()', `row_count` -- row_count()",
+            ),
         ] {
-            assert_eq!(calls(text), Some(expected.to_vec()), "{text}");
+            assert_eq!(marked(text).as_deref(), Some(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn items_without_an_alias_keep_their_names() {
+        for item in [
+            "R",
+            "R + 1",
+            "1 + R",
+            "- R",
+            "( R )",
+            "f(a, R)",
+            "R is not null",
+            "R between 1 and `x`",
+            "R = t.a",
+            "R > ?",
+            "R in (1, 2)",
+            "'a' like R escape '!'",
+            "concat(R) collate utf8mb4_bin",
+            "case R when 1 then 2 else x end",
+            "case when R then case 1 when 1 then 2 end end",
+            "not R",
+            "R mod 2",
+            "t.select + R",
+            "@@sql_mode = R",
+        ] {
+            let (item, name) = (item.replace('R', "[row_count()]"), item.replace('R', "row_count()"));
+            for (before, behind) in
+                [("select ", ""), ("select distinct 1, ", ", 2"), ("insert into t select ", " from t")]
+            {
+                let text = format!("{before}{name}{behind}");
+                assert_eq!(marked(&text), Some(format!("{before}{item}{{{name}}}{behind}")), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn items_inside_items_keep_their_names() {
+        for (text, expected) in [
+            ("select (select row_count()), 1", "select (select [row_count()]{row_count()}){(select row_count())}, 1"),
+            (
+                "select * from (select 1 as a, row_count() union select 2, 3) as d where row_count() > 1",
+                "select * from (select 1 as a, [row_count()]{row_count()} union select 2, 3) as d where [row_count()] > 1",
+            ),
+            (
+                "with x as (select row_count()) select connection_id() y from x",
+                "with x as (select [row_count()]{row_count()}) select [connection_id()] y from x",
+            ),
+        ] {
+            assert_eq!(marked(text).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn items_with_an_alias_or_in_doubt_get_none() {
+        for item in [
+            "R id",
+            "R as id",
+            "R 'id'",
+            "R as 'id'",
+            "R + 1 `id`",
+            "R end",
+            "case R when 1 then 2 end end",
+            "R is null unknown",
+            "R collate x y",
+            "now() + interval R day",
+            "R > date '2000-01-01'",
+        ] {
+            let text = format!("select {}, 1", item.replace('R', "row_count()"));
+            let expected = format!("select {}, 1", item.replace('R', "[row_count()]"));
+            assert_eq!(marked(&text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn parentheses_without_end_are_no_trouble() {
+        let depth = 100_000;
+        let text = format!("select {}row_count(){}, row_count()", "(".repeat(depth), ")".repeat(depth));
+        let found = substitutions(text.as_bytes(), Mode::STANDARD).map(Iterator::count);
+        assert_eq!(found, Some(4));
+        assert_eq!(substitutions("select (".repeat(depth).as_bytes(), Mode::STANDARD).map(Iterator::count), Some(0));
     }
 
     #[test]
@@ -365,7 +359,7 @@ mod tests {
             "select connection_id() 'a",
             "frobnicate connection_id()",
         ] {
-            assert_eq!(calls(text), None, "{text}");
+            assert_eq!(marked(text), None, "{text}");
         }
     }
 }

@@ -9,8 +9,11 @@ use mysql::{
 };
 use sql::mysql::{Effects, Kill, Verdict};
 
-use super::{Client, Held, diagnostics::Diagnostics};
-use crate::{mysql::fault::Fault, registry::Alarm};
+use super::{Client, Held};
+use crate::{
+    mysql::{fault::Fault, server::Conditions},
+    registry::Alarm,
+};
 
 /// What may be answered here.
 const CANDIDATES: Effects = Effects::SETS.union(Effects::READS_DIAGNOSTICS).union(Effects::KILL);
@@ -34,15 +37,20 @@ impl Client {
             self.kill(id, how);
             return Ok(true);
         }
-        if held.is_some() {
-            return Ok(false);
-        }
-        if let Some(asked) = sql::mysql::show_diagnostics(&text, mode) {
+        // What the client's statements have left on the connection that it holds is told there.
+        let are_here = held.as_ref().is_none_or(|lease| lease.conditions == Conditions::Foreign);
+        if are_here && let Some(asked) = sql::mysql::show_diagnostics(&text, mode) {
+            let Some(facts) = self.route.shared.facts() else { return Ok(false) };
             self.work.up.drop(header.total());
             let (capabilities, status) = (self.capabilities, self.shown_status());
-            self.state.memory.diagnostics.answer(&asked, self.work.down.insert(), capabilities, status);
+            let form = facts.text_form(self.state.settings.get(b"character_set_results"));
+            self.state.memory.diagnostics.answer(&asked, form, self.work.down.insert(), capabilities, status);
+            self.state.looked_back(&asked, verdict);
             self.route.meters().answered(1, 0);
             return Ok(true);
+        }
+        if held.is_some() {
+            return Ok(false);
         }
         let Some(changes) = self.certain_settings(&text, verdict) else { return Ok(false) };
         self.work.up.drop(header.total());
@@ -73,8 +81,7 @@ impl Client {
                 change.write(&mut told);
             }
         }
-        self.state.memory.row_count = 0;
-        self.state.memory.diagnostics = Diagnostics::default();
+        self.state.set_is_answered();
         let status = self.shown_status();
         let changes = match self.capabilities.contains(Capabilities::SESSION_TRACK) {
             true => SessionChanges::parse(&told).unwrap_or_default(),

@@ -5,7 +5,7 @@ use mysql::{
     command::{self, Command},
     exchange,
     packet::Header,
-    view::{EofPacket, OkPacket},
+    view::OkPacket,
     write,
 };
 
@@ -22,8 +22,8 @@ use crate::{
     mysql::{
         connector::{self, ServerError},
         facts::Facts,
-        fault::Fault,
-        server::{InsertId, ServerConnection, Texts},
+        fault::{Fault, ServerFault},
+        server::{Conditions, InsertId, ServerConnection, Texts},
     },
     pin::Pin,
 };
@@ -66,7 +66,7 @@ impl Client {
             Command::StmtFetch => self.stmt_fetch(header, held).await?,
             Command::StmtReset => self.stmt_reset(header, held).await?,
             Command::StmtClose => self.stmt_close(header, held)?,
-            Command::Ping => self.answer_ok(header),
+            Command::Ping => self.answer_ok(header, self.state.warnings()),
             Command::SetOption => self.set_option(header)?,
             Command::ResetConnection => self.reset_connection(header, held),
             Command::ChangeUser => self.change_user(header, held).await?,
@@ -165,10 +165,16 @@ impl Client {
             }
             Err(fault) => return Err(fault),
         }
+        if self.work.reply.warnings > 0 || self.work.reply.failure.is_some() {
+            lease.conditions = Conditions::Own;
+        }
         let outcome = self.work.reply.failure.map_or(Outcome::Done, Outcome::Failed);
         self.state.settle(outcome, lease);
         if self.state.changes_schema() {
             self.route.shared.schema_changed();
+        }
+        if outcome != Outcome::Done && lease.exchange.in_transaction() && lease.unfit().is_none() {
+            self.ask_status(lease).await?;
         }
         if let Err(error) = self.look_back(held).await?
             && let Some(lease) = held.take()
@@ -181,6 +187,23 @@ impl Client {
         self.finish(held)
     }
 
+    /// A statement failed in a transaction. That is over, perhaps: a deadlock ends it, and DDL has ended it before it failed. Errors
+    /// do not say so.
+    async fn ask_status(&mut self, lease: &mut ServerConnection) -> Result<(), Fault> {
+        self.write_what_goes().await?;
+        let mut packet = Vec::new();
+        write::command(&mut packet, Command::Ping, &[]);
+        let asked =
+            async |server: &mut ServerConnection| connector::run(server, exchange::Asked::Simple, &packet).await;
+        match self.attended(lease, asked).await? {
+            Ok(()) => {
+                self.state.status = lease.exchange.status();
+                Ok(())
+            }
+            Err(error) => Err(Fault::Server(ServerFault::Settings(error.to_string()))),
+        }
+    }
+
     /// Before the connection goes back: asks it what only it can tell of the statement that it ran.
     async fn look_back(&mut self, held: &mut Held) -> Result<Result<(), ServerError>, Fault> {
         let Some(lease) = held else { return Ok(Ok(())) };
@@ -189,14 +212,12 @@ impl Client {
         }
         let reply = &self.work.reply;
         let wants = LookBack {
-            warnings: reply.warnings > 0 && reply.failure.is_none(),
+            warnings: self.state.memory.wants_conditions(),
             insert_id: matches!(lease.insert_id, InsertId::Of(_))
                 || (reply.insert_id != 0 && self.state.looks_back_at_insert_id()),
-            found_rows: self.state.counts_found_rows(),
+            found_rows: self.state.memory.wants_found_rows(),
+            collation: self.state.wants_collation(),
         };
-        if reply.failure.is_none() && reply.warnings == 0 {
-            self.state.memory.diagnostics = super::diagnostics::Diagnostics::default();
-        }
         if wants == LookBack::default() {
             return Ok(Ok(()));
         }
@@ -208,42 +229,48 @@ impl Client {
             Err(ServerError::Statement { .. }) => Told::default(),
             Err(error) => return Ok(Err(error)),
         };
+        if wants.collation {
+            self.state.learn_collation(told.collation.as_deref(), lease);
+        }
         let memory = &mut self.state.memory;
         if let Some(rows) = told.warnings {
-            memory.diagnostics = super::diagnostics::Diagnostics::of_rows(&rows, self.work.reply.warnings);
+            memory.learn_conditions(&rows);
         }
-        memory.found_rows = told.found_rows.unwrap_or(memory.found_rows);
+        if let Some(rows) = told.found_rows {
+            memory.learn_found_rows(rows);
+        }
         memory.insert_id = told.insert_id.unwrap_or(memory.insert_id);
         Ok(Ok(()))
     }
 
     /// Answers the command at hand with OK.
-    pub(super) fn answer_ok(&mut self, header: Header) {
+    pub(super) fn answer_ok(&mut self, header: Header, warnings: u16) {
         self.work.up.drop(header.total());
-        let ok = OkPacket { status: self.shown_status(), ..OkPacket::default() };
+        self.state.memory.row_count = 0;
+        let ok = OkPacket { status: self.shown_status(), warnings, ..OkPacket::default() };
         write::ok(self.work.down.insert(), &mut 1, self.capabilities, &ok);
     }
 
     /// The session's state as a client that asks nothing of a server may see it.
     pub(super) fn shown_status(&self) -> Status {
-        self.state.status.without(Status::MORE_RESULTS_EXISTS | Status::CURSOR_EXISTS | Status::SESSION_STATE_CHANGED)
+        // The rest tells of the last statement.
+        const OF_SESSION: Status = Status(
+            Status::IN_TRANS.0
+                | Status::AUTOCOMMIT.0
+                | Status::NO_BACKSLASH_ESCAPES.0
+                | Status::IN_TRANS_READONLY.0
+                | Status::ANSI_QUOTES.0,
+        );
+        self.state.status & OF_SESSION
     }
 
     fn set_option(&mut self, header: Header) -> Result<(), Fault> {
         let many = command::multi_statements(self.command_body(header.total()))?;
         self.texts = if many { Texts::Many } else { Texts::One };
         self.work.up.drop(header.total());
-        let eof = EofPacket { warnings: 0, status: self.shown_status() };
-        if self.capabilities.contains(Capabilities::DEPRECATE_EOF) {
-            write::ok(
-                self.work.down.insert(),
-                &mut 1,
-                self.capabilities,
-                &OkPacket { status: eof.status, ..OkPacket::default() },
-            );
-        } else {
-            write::eof(self.work.down.insert(), &mut 1, eof);
-        }
+        self.state.memory.row_count = -1;
+        let end = OkPacket { status: self.shown_status(), warnings: self.state.warnings(), ..OkPacket::default() };
+        write::result_end(self.work.down.insert(), &mut 1, self.capabilities, &end);
         Ok(())
     }
 
@@ -271,6 +298,7 @@ struct LookBack {
     warnings: bool,
     insert_id: bool,
     found_rows: bool,
+    collation: bool,
 }
 
 /// What it told.
@@ -279,6 +307,7 @@ struct Told {
     warnings: Option<Vec<Vec<u8>>>,
     found_rows: Option<u64>,
     insert_id: Option<u64>,
+    collation: Option<Vec<u8>>,
 }
 
 impl LookBack {
@@ -296,12 +325,19 @@ impl LookBack {
             server.insert_id = InsertId::Known(id);
             told.insert_id = Some(id);
         }
+        if self.collation {
+            let rows = connector::rows(server, b"SELECT @@SESSION.collation_connection").await?;
+            told.collation = value(&rows).map(<[u8]>::to_vec);
+        }
         Ok(told)
     }
 }
 
-/// The number in the first column of the first row.
+/// The first column of the first row.
+fn value(rows: &[Vec<u8>]) -> Option<&[u8]> {
+    rows.first().and_then(|row| mysql::view::TextRow::new(row).next().flatten())
+}
+
 fn number(rows: &[Vec<u8>]) -> u64 {
-    let value = rows.first().and_then(|row| mysql::view::TextRow::new(row).next().flatten());
-    value.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).unwrap_or(0)
+    value(rows).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).unwrap_or(0)
 }

@@ -20,7 +20,7 @@ use crate::{
     mysql::{
         connector::{MyConnector, ServerError},
         fault::{Fault, ServerFault},
-        server::ServerConnection,
+        server::{Conditions, ServerConnection},
     },
     placing::{self, Keeps},
     registry::Phase,
@@ -169,8 +169,10 @@ impl Client {
 
     /// The boundary: the connection goes back before the answer is written to a client that may be slow.
     fn release(&mut self, mut lease: Lease<MyConnector>) {
+        lease.conditions = Conditions::Foreign;
         self.show_pin();
         self.shared.end_lease();
+        self.state.memory.part();
         self.state.end_lease();
         if let Some(placing) = &mut self.placing {
             placing.leave(&mut lease, &self.route);
@@ -224,6 +226,7 @@ impl Client {
 
     /// Answers the command at hand with an error; the session goes on behind it.
     pub(super) fn deny(&mut self, reply: &ErrorReply) {
+        self.state.fail(reply.code, reply.message.as_bytes());
         self.state.abandon();
         reply.write(self.work.down.insert(), &mut 1, self.capabilities);
         self.route.meters().errors.inc();

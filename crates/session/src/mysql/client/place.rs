@@ -11,7 +11,7 @@ use pool::{Lease, NoTransfer};
 use route::{ClassIndex, PoolMode, Traffic, Who, Workload};
 use sql::mysql::{Assignment, Effects, Scope, Verdict};
 
-use super::{Client, demand, diagnostics::Diagnostics};
+use super::{Client, demand};
 use crate::{
     demand::{Demand, SetsSettings},
     lane::Lane,
@@ -172,9 +172,8 @@ impl Client {
             }
             Some(Ok(workload)) => {
                 self.words.workload = workload;
-                self.state.memory.row_count = 0;
-                self.state.memory.diagnostics = Diagnostics::default();
-                self.answer_ok(header);
+                self.state.set_is_answered();
+                self.answer_ok(header, 0);
                 self.route.meters().answered(1, 0);
             }
         }

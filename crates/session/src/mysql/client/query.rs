@@ -9,7 +9,7 @@ use mysql::{
 };
 use sql::{
     Count,
-    mysql::{Effects, Function, Verdict},
+    mysql::{Effects, Function, Substitution, Verdict},
 };
 
 use super::{
@@ -17,7 +17,11 @@ use super::{
     prepare::{Begins, Brought, Front, Needs, Past},
     work::Prefix,
 };
-use crate::{demand::Demand, mysql::fault::Fault, pin::Pin};
+use crate::{
+    demand::Demand,
+    mysql::{fault::Fault, server::Conditions},
+    pin::Pin,
+};
 
 /// Bytes of a command before its body.
 const BODY_AT: usize = HEADER_LEN + 1;
@@ -27,11 +31,12 @@ const BODY_AT: usize = HEADER_LEN + 1;
 pub(super) enum Runs {
     /// At once, behind what the client did last, on a connection that need not be the one that ran it.
     Now,
-    /// At once, on the very connection that ran it.
-    Here,
     /// Again and again, once it is prepared.
     Later,
 }
+
+/// The longest name that servers give a column, in bytes.
+const NAME_LEN_MAX: usize = 255;
 
 /// What a text asks that the connection at hand cannot know.
 const REWRITTEN: Effects = Effects::FOUND_ROWS.union(Effects::ROW_COUNT).union(Effects::CONNECTION_ID);
@@ -52,8 +57,7 @@ impl Client {
         self.note_asked(query.text);
         self.state.begin_text(query.text, verdict);
         let needs = self.needs(query.text, verdict, held);
-        let runs = if held.is_some() { Runs::Here } else { Runs::Now };
-        let text = self.rewritten(query.text, verdict, runs);
+        let text = self.rewritten(query.text, verdict, Runs::Now);
         if let Some(reply) = self.refusal_of(verdict) {
             self.drop_command(header);
             self.deny(&reply);
@@ -129,27 +133,44 @@ impl Client {
         if !verdict.effects.intersects(REWRITTEN) {
             return None;
         }
-        let (mut out, mut copied) = (Vec::with_capacity(text.len() + 32), 0);
-        for place in sql::mysql::substitutions(text, self.state.reading())? {
-            let value = match (place.function, runs) {
-                (Function::ConnectionId, _) => (self.shared.number() as u32).to_string(),
-                (Function::FoundRows, Runs::Now) => self.state.memory.found_rows.to_string(),
-                (Function::RowCount, Runs::Now | Runs::Here) => self.state.memory.row_count.to_string(),
-                // A connection that stays is not asked what SQL_CALC_FOUND_ROWS has counted. It knows.
-                (Function::FoundRows, Runs::Here) | (_, Runs::Later) => continue,
-            };
-            out.extend_from_slice(text.get(copied..place.range.start)?);
-            // In parentheses, so that a sign does not meet an operator.
-            out.extend_from_slice(format!("({value})").as_bytes());
-            if place.whole_item {
-                let name = text.get(place.range.clone())?;
-                out.extend_from_slice(b" AS `");
-                out.extend(name.iter().filter(|&&byte| byte != b'`'));
-                out.push(b'`');
+        let (mut out, mut copied, mut values) = (Vec::with_capacity(text.len() + 64), 0, 0);
+        for change in sql::mysql::substitutions(text, self.state.reading())? {
+            match change {
+                Substitution::Value { call, function } => {
+                    let value = match (function, runs) {
+                        (Function::ConnectionId, _) => {
+                            format!("CAST({} AS UNSIGNED)", self.shared.number() as u32)
+                        }
+                        (_, Runs::Later) => continue,
+                        (Function::RowCount, Runs::Now) => self.state.memory.row_count.to_string(),
+                        (Function::FoundRows, Runs::Now) => match self.state.memory.found_rows() {
+                            Some(rows) => rows.to_string(),
+                            None => continue,
+                        },
+                    };
+                    values += 1;
+                    // The call stays, for the type that it has and the warnings that it gives.
+                    out.extend_from_slice(text.get(copied..call.start)?);
+                    out.extend_from_slice(format!("IF(1,{value},").as_bytes());
+                    out.extend_from_slice(text.get(call.clone())?);
+                    out.push(b')');
+                    copied = call.end;
+                }
+                Substitution::Name { item } => {
+                    out.extend_from_slice(text.get(copied..item.end)?);
+                    out.extend_from_slice(b" AS `");
+                    for &byte in text.get(item.clone())?.iter().take(NAME_LEN_MAX) {
+                        out.push(byte);
+                        if byte == b'`' {
+                            out.push(b'`');
+                        }
+                    }
+                    out.push(b'`');
+                    copied = item.end;
+                }
             }
-            copied = place.range.end;
         }
-        if copied == 0 {
+        if values == 0 {
             return None;
         }
         out.extend_from_slice(text.get(copied..)?);
@@ -213,8 +234,9 @@ impl Client {
 
 /// Whose conditions a text would see that looks at those of the statement before it.
 pub(super) fn past(effects: Effects, held: &Held) -> Past {
-    match held {
-        None if effects.intersects(Effects::READS_DIAGNOSTICS) => Past::Foreign,
-        _ => Past::Unseen,
+    let are_own = held.as_ref().is_some_and(|lease| lease.conditions == Conditions::Own);
+    match effects.intersects(Effects::READS_DIAGNOSTICS) && !are_own {
+        true => Past::Foreign,
+        false => Past::Unseen,
     }
 }

@@ -8,12 +8,11 @@ use mysql::{
     Capabilities, ErrorReply, Status,
     exchange::Event,
     packet::{HEADER_LEN, Header},
-    view::{self, EofPacket, ErrPacket, OkPacket, SessionChanges},
+    view::{self, Change, EofPacket, ErrPacket, OkPacket, SessionChanges},
     write,
 };
 
 use super::{
-    diagnostics::Diagnostics,
     state::State,
     work::{OwedEof, Prefix, Preparing, Reply, Upload, Work, renumber},
 };
@@ -106,6 +105,8 @@ impl Replier<'_> {
         let ends_rows = payload.first() == Some(&view::EOF);
         let is_eof = ends_rows && header.len <= EOF_LEN;
         let ok = self.read_end(payload, is_eof)?;
+        let (warnings, new) = self.state.warned(ok.warnings);
+        reply.warnings = new;
         self.remember(&ok, ends_rows, reply);
         self.state.note(&ok, self.server);
         if ok.status.contains(Status::CURSOR_EXISTS) {
@@ -115,9 +116,10 @@ impl Replier<'_> {
         let same_form = !ends_rows || is_eof != self.deprecates_eof();
         let tells_changes = ok.status.contains(Status::SESSION_STATE_CHANGED);
         let shown = self.shown(ok.changes);
-        if !same_form || reply.eof != OwedEof::No || !shown.is_empty() || (is_eof && tells_changes) {
+        let others = ok.warnings != warnings || (is_eof && tells_changes);
+        if !same_form || reply.eof != OwedEof::No || !shown.is_empty() || others {
             let info = ok.info.to_vec();
-            let end = OkPacket { info: &info, changes: SessionChanges::default(), ..ok };
+            let end = OkPacket { info: &info, changes: SessionChanges::default(), warnings, ..ok };
             self.rewrite(header, ends_rows, end, &shown, work);
         } else if tells_changes {
             conceal_changes(header, work);
@@ -158,7 +160,11 @@ impl Replier<'_> {
         if !self.capabilities.contains(Capabilities::SESSION_TRACK) {
             return shown;
         }
-        for change in changes.filter(|change| self.state.hears_of(change)) {
+        // MySQL tells everybody that a transaction has begun or ended: where it tells us what would begin it anew.
+        let is_told = |change: &Change<'_>| matches!(change, Change::TransactionState(_));
+        let tells_all =
+            !self.state.reading().mariadb && { changes }.any(|change| matches!(change, Change::Characteristics(_)));
+        for change in changes.filter(|change| self.state.hears_of(change) || (tells_all && is_told(change))) {
             change.write(&mut shown);
         }
         shown
@@ -166,12 +172,10 @@ impl Replier<'_> {
 
     /// What the functions that look back will answer.
     fn remember(&mut self, ok: &OkPacket<'_>, ends_rows: bool, reply: &mut Reply) {
-        let memory = &mut self.state.memory;
-        reply.warnings = ok.warnings;
         if ends_rows {
-            memory.found_rows = self.server.exchange.rows();
-            memory.row_count = -1;
+            self.state.returned(self.server.exchange.rows());
         } else {
+            let memory = &mut self.state.memory;
             memory.row_count = i64::try_from(ok.affected_rows).unwrap_or(i64::MAX);
             if ok.last_insert_id != 0 {
                 memory.insert_id = ok.last_insert_id;
@@ -194,8 +198,7 @@ impl Replier<'_> {
         if is_farewell(error.code) {
             self.server.spoil("the server said goodbye");
         }
-        self.state.memory.row_count = -1;
-        self.state.memory.diagnostics = Diagnostics::of_error(&error);
+        self.state.fail(error.code, error.message);
         work.reply.failure = Some(error.code);
         work.reply.preparing = None;
         if std::mem::take(&mut work.out_of_time) {

@@ -1,6 +1,7 @@
 //! What a client's session consists of beyond its current transaction, and so must follow it from one server connection
 //! to the next, or hold it on one.
 
+mod memory;
 mod open;
 mod pins;
 mod tracked;
@@ -11,22 +12,9 @@ use mysql::{Status, settings::Settings, statement::ClientStatements};
 use route::SessionState;
 use sql::mysql::{Effects, Mode};
 
+use self::{memory::Memory, open::Opened, pins::Pins, tracked::Collation, trackers::Trackers, underway::Underway};
 pub(crate) use self::{open::Open, pins::Traces, underway::Outcome};
-use self::{open::Opened, pins::Pins, trackers::Trackers, underway::Underway};
-use super::diagnostics::Diagnostics;
-
-/// What the functions that look back at the last statement answer.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    /// `LAST_INSERT_ID()`.
-    pub(crate) insert_id: u64,
-    /// `FOUND_ROWS()`.
-    pub(crate) found_rows: u64,
-    /// `ROW_COUNT()`.
-    pub(crate) row_count: i64,
-    /// `SHOW WARNINGS`.
-    pub(crate) diagnostics: Diagnostics,
-}
+use crate::mysql::facts::Facts;
 
 /// A client's session state.
 #[derive(Debug)]
@@ -40,6 +28,7 @@ pub(crate) struct State {
     /// What becomes of settings that it changes.
     pub(crate) session_state: SessionState,
     pub(crate) memory: Memory,
+    collation: Collation,
     /// How its texts are to be read, and how if `sql_mode` is the server's default.
     reading: Mode,
     reading_by_default: Mode,
@@ -52,8 +41,6 @@ pub(crate) struct State {
     open: Vec<Opened>,
     /// The server's numbers of statements that were set apart and are no longer needed.
     outdated: Vec<u32>,
-    /// What the last text did.
-    ran: Effects,
     habits: Habits,
     /// Whether the last text may have changed tables.
     changes_schema: bool,
@@ -67,6 +54,8 @@ pub(crate) struct State {
 struct Habits {
     /// It has asked for its last insert id.
     insert_id: bool,
+    /// It has asked how many rows were found when nobody knew.
+    found_rows: bool,
     /// It has asked for the last value of a sequence.
     sequences: bool,
     /// It has advanced a sequence on the connection that it holds.
@@ -82,6 +71,7 @@ impl State {
             startup,
             session_state: SessionState::default(),
             memory: Memory::default(),
+            collation: Collation::default(),
             reading: reading_by_default,
             reading_by_default,
             pins: Pins::default(),
@@ -90,7 +80,6 @@ impl State {
             underway: Underway::default(),
             open: Vec::new(),
             outdated: Vec::new(),
-            ran: Effects::NONE,
             habits: Habits::default(),
             changes_schema: false,
             trackers: Trackers::default(),
@@ -100,11 +89,14 @@ impl State {
         state
     }
 
-    /// Back to what it came with, but for the current database: that stays, as with the servers' own reset.
-    pub(crate) fn reset(&mut self) {
+    /// Back to how sessions of this server begin, but for the current database: that stays, as with the servers' own reset.
+    pub(crate) fn reset(&mut self, facts: Option<&Facts>) {
         let schema = self.settings.schema().to_vec();
-        *self = Self::new(self.startup.clone(), self.reading_by_default);
+        let (memory, habits) = (self.memory.after_reset(), Habits { advanced: false, ..self.habits });
+        let startup = facts.map_or_else(|| self.startup.clone(), |facts| facts.after_reset(&self.startup));
+        *self = Self::new(startup, self.reading_by_default);
         self.settings.set_schema(&schema);
+        (self.memory, self.habits) = (memory, habits);
     }
 
     /// The client goes on with another server, or in another database of the name that it asked for: one that is in the
@@ -149,10 +141,5 @@ impl State {
     /// Whether tables may be other than before the last command.
     pub(crate) fn changes_schema(&self) -> bool {
         self.changes_schema || self.status.contains(Status::METADATA_CHANGED)
-    }
-
-    /// Whether the last text counted rows beyond those that it returned.
-    pub(crate) fn counts_found_rows(&self) -> bool {
-        self.ran.intersects(Effects::CALC_FOUND_ROWS)
     }
 }

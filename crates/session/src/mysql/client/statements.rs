@@ -63,7 +63,7 @@ impl Client {
             self.tell_prepared(statement, &description);
             return Ok(());
         }
-        self.state.begin();
+        self.state.begin_preparing();
         if !self.acquire(Demand::ANY, held).await?
             || self.bring(held, &Needs { begins: Begins::Told, ..Needs::default() }).await? == Brought::Denied
         {
@@ -115,15 +115,16 @@ impl Client {
         let statement_id = self.state.statements.insert(statement, *parameters);
         let first =
             PrepareOk { statement_id, parameters: *parameters, columns: *columns, warnings: *warnings, metadata: true };
+        self.state.prepared(*warnings);
+        let status = self.shown_status();
         let (out, mut sequence) = (self.work.down.insert(), 1);
         write::prepare_ok(out, &mut sequence, self.capabilities, &first);
         let (of_parameters, of_columns) = definitions.split_at(usize::from(*parameters).min(definitions.len()));
-        let status = self.state.status;
         for group in [of_parameters, of_columns].into_iter().filter(|group| !group.is_empty()) {
             for definition in group {
                 mysql::packet::write(out, &mut sequence, definition);
             }
-            write::definitions_end(out, &mut sequence, self.capabilities, EofPacket { warnings: 0, status });
+            write::definitions_end(out, &mut sequence, self.capabilities, EofPacket { warnings: *warnings, status });
         }
         self.route.meters().answered(1, 0);
     }
@@ -133,11 +134,13 @@ impl Client {
         let id = Command::statement_id(self.command_body(header.total()))?;
         let Some((statement, parameters)) = self.known(id) else {
             self.drop_command(header);
-            self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_execute"));
+            let reply = self.unknown_statement(id, "mysqld_stmt_execute");
+            self.deny(&reply);
             return Ok(());
         };
         let demand = self.demand_of_execution(&statement, self.command_body(header.total()));
         self.note_asked(statement.text());
+        let statement = self.with_values(statement);
         self.state.begin_text(statement.text(), statement.verdict());
         let Some(server_id) = self.ready(id, &statement, demand, held).await? else {
             self.drop_command(header);
@@ -198,7 +201,7 @@ impl Client {
         let body = self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default();
         let id = Command::statement_id(body)?;
         let Some((statement, parameters)) = self.known(id) else {
-            return Err(Fault::Refused(Box::new(ErrorReply::unknown_statement(id, "mysqld_stmt_execute"))));
+            return Err(Fault::Refused(Box::new(self.unknown_statement(id, "mysqld_stmt_execute"))));
         };
         let body = self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default();
         let execute = StmtExecute::parse(body, parameters, self.capabilities)?;
@@ -269,9 +272,15 @@ impl Client {
     /// `COM_STMT_FETCH`.
     pub(super) async fn stmt_fetch(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
         let id = StmtFetch::parse(self.command_body(header.total()))?.statement_id;
+        if self.known(id).is_none() {
+            self.drop_command(header);
+            let reply = self.unknown_statement(id, "mysqld_stmt_fetch");
+            self.deny(&reply);
+            return Ok(());
+        }
         let Some(server_id) = self.state.opened(id, Open::Cursor).filter(|_| held.is_some()) else {
             self.drop_command(header);
-            self.deny(&ErrorReply::no_cursor(id));
+            self.deny(&ErrorReply::no_cursor(id, self.state.reading().mariadb));
             return Ok(());
         };
         Command::set_statement_id(
@@ -290,13 +299,14 @@ impl Client {
         let id = Command::statement_id(self.command_body(header.total()))?;
         if self.known(id).is_none() {
             self.drop_command(header);
-            self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_reset"));
+            let reply = self.unknown_statement(id, "mysqld_stmt_reset");
+            self.deny(&reply);
             return Ok(());
         }
         // Both, if there are: what is no longer open is closed with the statement that was set apart for it.
         let opened = self.state.opened(id, Open::Cursor).or_else(|| self.state.opened(id, Open::LongData));
         let Some(server_id) = opened.filter(|_| held.is_some()) else {
-            self.answer_ok(header);
+            self.answer_ok(header, 0);
             return Ok(());
         };
         Command::set_statement_id(
@@ -331,6 +341,19 @@ impl Client {
             lease.statements.remove(statement.id());
         }
         self.state.open(id, what, server_id);
+    }
+
+    /// The statement with what its text asks of the one before it, which the connection at hand may not know.
+    fn with_values(&self, statement: Arc<Statement>) -> Arc<Statement> {
+        match self.rewritten(statement.text(), statement.verdict(), Runs::Now) {
+            Some(text) => self.route.shared.intern(&text, statement.context(), statement.verdict()),
+            None => statement,
+        }
+    }
+
+    /// What the server says of a number that stands for no statement; `function` is where MariaDB notices.
+    fn unknown_statement(&self, id: u32, function: &str) -> ErrorReply {
+        ErrorReply::unknown_statement(id, if self.state.reading().mariadb { function } else { "mysql_stmt_precheck" })
     }
 
     /// What a number of the client's stands for: the statement, and how many parameters it takes.
@@ -376,7 +399,8 @@ impl Client {
                 let stays = held.as_mut().and_then(|lease| lease.statements.touch(statement.id()));
                 if stays.is_none() {
                     // The client is in no database, and no command leads there but one that forgets all statements.
-                    self.deny(&ErrorReply::unknown_statement(id, "mysqld_stmt_execute"));
+                    let reply = self.unknown_statement(id, "mysqld_stmt_execute");
+                    self.deny(&reply);
                     self.finish(held)?;
                 }
                 Ok(stays.filter(|&stays| stays == server_id))

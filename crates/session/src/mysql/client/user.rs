@@ -27,10 +27,10 @@ impl Client {
             }
             tidy::release_cleaned(lease);
         }
-        self.state.reset();
+        self.state.reset(self.route.shared.facts().as_deref());
         self.words.workload = Workload::default();
         self.show_pin();
-        self.answer_ok(header);
+        self.answer_ok(header, 0);
     }
 
     /// `COM_CHANGE_USER`: another login on the same connection, with a session that begins anew.

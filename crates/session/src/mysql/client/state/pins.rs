@@ -22,6 +22,10 @@ impl Pins {
         self.0 &= !Self::bit(pin);
     }
 
+    pub(super) fn has(self, pin: Pin) -> bool {
+        self.0 & Self::bit(pin) != 0
+    }
+
     /// The first of them, by number.
     fn first(self) -> Option<Pin> {
         Pin::from_code(u8::try_from(self.0.trailing_zeros()).ok()?)

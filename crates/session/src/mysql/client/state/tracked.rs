@@ -40,12 +40,45 @@ const FOLLOWED: [&[u8]; 5] = [
     b"collation_connection",
 ];
 
+/// Whether the session's `collation_connection` is known. Servers report the character set that `SET NAMES` sets, but not the
+/// collation, which it sets too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Collation {
+    #[default]
+    Known,
+    /// The connection is asked before it goes back.
+    Untold,
+}
+
 impl State {
+    /// Whether the connection is to be asked for its collation before it goes back.
+    pub(crate) fn wants_collation(&self) -> bool {
+        self.collation == Collation::Untold
+    }
+
+    /// The connection has told its collation, or could not.
+    pub(crate) fn learn_collation(&mut self, told: Option<&[u8]>, server: &mut ServerConnection) {
+        const NAME: &[u8] = b"collation_connection";
+        match told {
+            Some(name) if self.settings.set(NAME, name) && server.settings.set(NAME, name) => {
+                self.collation = Collation::Known;
+            }
+            _ => self.pin_for(Pin::Settings),
+        }
+    }
+
     /// A result is complete. Takes over what the server tells of the session.
     pub(crate) fn note(&mut self, ok: &OkPacket<'_>, server: &mut ServerConnection) {
         self.status = ok.status;
         self.trackers.add(self.underway.trackers);
         for change in ok.changes {
+            if let Change::SystemVariable { name, .. } = change {
+                self.collation = match name {
+                    b"character_set_connection" => Collation::Untold,
+                    b"collation_connection" => Collation::Known,
+                    _ => self.collation,
+                };
+            }
             match change {
                 Change::SystemVariable { name, .. } if settings::is_bookkeeping(name) => {}
                 Change::SystemVariable { name, value } => self.variable(name, value, server),
@@ -133,8 +166,12 @@ impl State {
                     return Some(());
                 }
                 // What it is already, whatever that means to the server.
-                let known = self.settings.get(&name)?;
-                (settings::is_replayable(&name) && value.plain() == Some(known)).then_some(())
+                let known = self.settings.get(&name)?.to_vec();
+                if !settings::is_replayable(&name) || value.plain() != Some(known.as_slice()) {
+                    return None;
+                }
+                changes.push((name, known));
+                Some(())
             }
             Assignment::Names { charset, collation } => {
                 // Without a collation it is the character set's default, of which servers have their own ideas.
@@ -159,6 +196,9 @@ impl State {
         }
         if !self.settings.set(name, value) {
             self.pin_for(Pin::Settings);
+        }
+        if name == b"collation_connection" {
+            self.collation = Collation::Known;
         }
         self.check_reading();
     }

@@ -3,11 +3,12 @@
 use mysql::{Capabilities, Status};
 use sql::{
     Count,
-    mysql::{Assignment, Effects, Scope, Verdict},
+    mysql::{Assignment, Effects, Keyword, Scope, TransactionVerb, Verdict},
 };
 
 use super::{
     State,
+    memory::Afterwards,
     pins::{PINNING, Pins, Traces},
     trackers::Trackers,
 };
@@ -18,6 +19,12 @@ use crate::{
 
 /// `ER_PARSE_ERROR`.
 const NOT_PARSED: u16 = 1064;
+
+/// How much of a text is looked for in the error that says where it was not understood, in bytes. Servers tell 80 characters.
+const UNKNOWN_LEN: usize = 24;
+
+/// `ER_UNKNOWN_STMT_HANDLER`.
+const NOT_PREPARED: u16 = 1243;
 
 /// What a failing statement may have changed without our being told: the server reports changes with OK only.
 const UNTOLD: Effects = Effects::CALLS.union(Effects::SETS);
@@ -44,6 +51,14 @@ pub(super) struct Underway {
     pub(super) trackers: Trackers,
     /// The statement whose cursor is opened or read.
     pub(super) cursor: Option<u32>,
+    /// How the text begins, if with a word that we do not know.
+    unknown: Vec<u8>,
+    /// The server does not know that word either.
+    misspelt: bool,
+    /// It ends the connection, if it succeeds.
+    releases: bool,
+    /// What will be known of it afterwards.
+    pub(super) afterwards: Afterwards,
 }
 
 impl Default for Underway {
@@ -59,6 +74,10 @@ impl Default for Underway {
             sets_insert_id: false,
             trackers: Trackers::default(),
             cursor: None,
+            unknown: Vec::new(),
+            misspelt: false,
+            releases: false,
+            afterwards: Afterwards::NOTHING,
         }
     }
 }
@@ -86,7 +105,6 @@ impl State {
     pub(crate) fn begin(&mut self) {
         self.underway = Underway { pins_before: self.pins, ..Underway::default() };
         self.unsent = Some(self.pins);
-        self.ran = Effects::NONE;
         self.changes_schema = false;
     }
 
@@ -95,6 +113,7 @@ impl State {
         if let Some(pins) = self.unsent.take() {
             self.restore(pins);
         }
+        self.underway = Underway::default();
     }
 
     /// The command is on its way: whatever it does is done.
@@ -106,7 +125,8 @@ impl State {
     pub(crate) fn begin_text(&mut self, text: &[u8], verdict: Verdict) {
         let effects = verdict.effects;
         self.begin();
-        (self.underway.effects, self.ran) = (effects, effects);
+        self.underway.effects = effects;
+        self.underway.afterwards = self.afterwards(text, verdict);
         self.underway.statements = verdict.statements;
         self.changes_schema = may_change_schema(verdict);
         let names_insert_id = effects.intersects(Effects::LAST_INSERT_ID);
@@ -116,6 +136,11 @@ impl State {
         if effects.is_empty() {
             return;
         }
+        if verdict.first == Keyword::Other {
+            let begins = text.trim_ascii_start();
+            self.underway.unknown = begins.get(..UNKNOWN_LEN).unwrap_or(begins).to_vec();
+        }
+        self.underway.releases = effects.intersects(Effects::TRANSACTION) && self.releases(text);
         for (effect, pin) in PINNING {
             if effects.intersects(effect) {
                 self.pin_for(pin);
@@ -141,10 +166,29 @@ impl State {
         }
     }
 
+    /// The command failed with this message: notes whether the server stumbled over the very first word of the text.
+    pub(super) fn note_failure(&mut self, message: &[u8]) {
+        let unknown = &self.underway.unknown;
+        let quoted = [b"'", unknown.as_slice()].concat();
+        self.underway.misspelt = !unknown.is_empty() && memchr::memmem::find(message, &quoted).is_some();
+    }
+
     /// The command was answered to its end. Decides what its changes come to.
     pub(crate) fn settle(&mut self, outcome: Outcome, server: &mut ServerConnection) {
-        let Underway { effects, statements, pins_before, assigned, assignments, reported, changed, cursor, .. } =
-            std::mem::take(&mut self.underway);
+        let Underway {
+            effects,
+            statements,
+            pins_before,
+            assigned,
+            assignments,
+            reported,
+            changed,
+            cursor,
+            afterwards,
+            releases,
+            misspelt,
+            ..
+        } = std::mem::take(&mut self.underway);
         if let Some(id) = cursor {
             let stays = self.status.contains(Status::CURSOR_EXISTS) && !self.status.contains(Status::LAST_ROW_SENT);
             if outcome != Outcome::Done || !stays {
@@ -155,8 +199,12 @@ impl State {
         let open = &self.open;
         server.to_close.extend(self.outdated.extract_if(.., |id| !open.iter().any(|opened| opened.server_id == *id)));
         if let Outcome::Failed(code) = outcome {
-            if code == NOT_PARSED && statements == Count::One && !effects.intersects(Effects::CALLS) {
-                // It was no statement at all, so it did nothing of what it looked like. A procedure may say so of one of its own.
+            // It was no statement at all, so it did nothing of what it looked like. A procedure may say so of one of its own.
+            let nothing = code == NOT_PARSED && (misspelt || !effects.intersects(Effects::CALLS));
+            // There is no such prepared statement, as was to be expected.
+            let unknown =
+                code == NOT_PREPARED && effects.intersects(Effects::SQL_PREPARE) && !pins_before.has(Pin::SqlPrepare);
+            if statements == Count::One && (nothing || unknown) {
                 self.restore(pins_before);
                 return;
             }
@@ -164,6 +212,11 @@ impl State {
                 self.traces = Traces::Possible;
             }
             return;
+        }
+        self.settle_memory(afterwards);
+        if releases {
+            // The server closes it, and so ends the session.
+            server.spoil("its client released it at the end of a transaction");
         }
         let tracked = server.capabilities().contains(Capabilities::SESSION_TRACK);
         let untold = match assignments {
@@ -183,6 +236,16 @@ impl State {
             self.explain_change(effects, reported, server);
         } else if effects.intersects(Effects::CALLS) && !tracked {
             self.pin_for(Pin::Function);
+        }
+    }
+
+    /// Whether a statement about transactions ends the connection.
+    fn releases(&self, text: &[u8]) -> bool {
+        match sql::mysql::transaction_verb(text, self.reading) {
+            Some(TransactionVerb::Commit(end) | TransactionVerb::Rollback(end)) => {
+                end.release.unwrap_or_else(|| self.settings.get(b"completion_type") == Some(b"RELEASE"))
+            }
+            _ => false,
         }
     }
 
