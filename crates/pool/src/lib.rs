@@ -6,6 +6,9 @@
 //! not know what a database is or what travels on a connection: a [`Connector`] says how one is made, judged and ended.
 //! The proxy's crate `session` uses it, and so may any application that wants a pool of its own.
 //!
+//! Features: `tokio-postgres` and `mysql-async` bring connectors for these drivers (modules `postgres` and `mysql`), `serde` reads
+//! [`Settings`] and [`Options`] from a configuration, `druid` translates data sources of Druid (module `druid`).
+//!
 //! What can be relied on, each point with a test named after what would go wrong:
 //! - A checkout may be dropped at any point: no connection, permit or turn is lost.
 //! - Waiters are served in order of arrival, by hand-off: nobody overtakes, no wake-up gets lost.
