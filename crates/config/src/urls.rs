@@ -246,7 +246,8 @@ mod tests {
         .unwrap();
         let table = config.table();
         let found = |protocol, database| {
-            let server = table.resolve_for(protocol, "app", database).unwrap().server;
+            let server = table.resolve("app", database).unwrap().server;
+            assert_eq!(table.server(server).protocol, protocol);
             let mode = config.server_tls(server).map(|tls| tls.connector.mode());
             (table.server(server).address.to_string(), table.server(server).budget, mode)
         };
@@ -258,7 +259,7 @@ mod tests {
         assert_eq!(listeners, ["PostgreSQL 127.0.0.1:6432", "MySQL 127.0.0.1:6033"]);
 
         let alone = Config::from_urls(&["mysql://app:x@my.internal"]).unwrap();
-        assert!(alone.table().resolve_for(Protocol::Mysql, "app", "any").is_ok());
+        assert!(alone.table().resolve("app", "any").is_ok());
         assert_eq!(alone.listeners().map(|(protocol, _)| protocol).collect::<Vec<_>>(), [Protocol::Mysql]);
     }
 }

@@ -298,9 +298,9 @@ fn both_protocols_stand_side_by_side() {
         [address(0), address(1), address(2)],
         ["db.internal:3306", "/run/mysqld/mysqld.sock", "pg.internal:5432"]
     );
-    let guest = table.resolve_for(Protocol::Mysql, "zoe", "sales").unwrap();
+    let guest = table.resolve("zoe", "sales").unwrap();
     assert_eq!((&*guest.server_user, config.server_credential(&guest)), ("zoe", None));
-    assert!(table.resolve_for(Protocol::Postgres, "zoe", "shop").is_err());
+    assert!(table.resolve("zoe", "shop").is_err());
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn differences_of_tls_and_mysql_are_named() {
             "[listen] proxy_protocol: [\"10.0.0.0/8\",\"::1/128\"] -> [\"10.0.0.0/8\",\"fd00::/8\"]",
             "[tls] client_ca: \"ca.crt\" -> null",
             "[tls] mode: null -> \"require\"",
-            "[mysql] rsa_key: \"rsa.key\" -> null (at the next start)",
+            "[mysql] rsa_key: \"rsa.key\" -> null",
             "[mysql] max_packet: \"16MiB\" -> \"64MiB\"",
             "server my-a compression: \"zstd\" -> \"off\"",
         ]

@@ -86,7 +86,7 @@ async fn try_servers(table: &Table) -> HashSet<&str> {
 #[derive(Default)]
 struct Logins<'t> {
     failed: usize,
-    /// Those that only a client's own login makes possible.
+    /// Those that only a login elsewhere makes possible: a client's here, or with the password at the server.
     untried: usize,
     /// The servers that let somebody in.
     opened: HashSet<&'t str>,
@@ -103,6 +103,8 @@ enum Outcome {
     /// The configuration has a verifier or hash that only proves clients: what the server asks for comes with the login of
     /// one.
     NeedsClient,
+    /// The configuration has a hash, and the server asks for the password itself.
+    NeedsPassword,
 }
 
 /// Logs every user in to every database that is named, as the pool would, where its server can be reached.
@@ -129,6 +131,13 @@ async fn try_logins<'t>(engine: &Engine, table: &'t Table, unreachable: &HashSet
                     logins.untried += 1;
                     println!(
                         "note: cannot be tried before a client has logged in, because the credential is a verifier or hash"
+                    );
+                }
+                Outcome::NeedsPassword => {
+                    logins.untried += 1;
+                    println!(
+                        "note: cannot be tried, because the credential is a hash, and the server asks for the password itself \
+                         until somebody else has logged in to it with that"
                     );
                 }
             }
@@ -167,6 +176,7 @@ async fn try_login(engine: &Engine, user: &str, database: &str) -> Outcome {
     match engine.probe(user, database, LOGIN_TIMEOUT).await {
         Ok(version) => Outcome::Ok(version),
         Err(error) if needs_client(&*error) => Outcome::NeedsClient,
+        Err(error) if session::lacks_password(&*error) => Outcome::NeedsPassword,
         Err(error) => Outcome::Failed(error.to_string()),
     }
 }

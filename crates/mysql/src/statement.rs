@@ -93,14 +93,19 @@ pub struct Interner {
     known: HashMap<u64, Vec<Arc<Statement>>>,
     len: usize,
     len_max: usize,
+    /// Bytes of the texts of all that are known.
+    bytes: usize,
     last_id: u64,
 }
 
+/// The most bytes of texts that an interner keeps.
+pub const TEXTS_LEN_MAX: usize = 64 * 1024 * 1024;
+
 impl Interner {
-    /// An interner that keeps at most `len_max` statements that nobody uses.
+    /// An interner that keeps at most `len_max` statements, and [`TEXTS_LEN_MAX`] bytes of texts.
     #[must_use]
     pub fn new(len_max: usize) -> Self {
-        Self { hasher: RandomState::new(), known: HashMap::new(), len: 0, len_max, last_id: 0 }
+        Self { hasher: RandomState::new(), known: HashMap::new(), len: 0, len_max, bytes: 0, last_id: 0 }
     }
 
     /// The same, for one of several interners among whose statements no two may have the same identity: a client can bring its
@@ -117,7 +122,7 @@ impl Interner {
         if let Some(known) = known.into_iter().find(|known| *known.text == *text && known.context == *context) {
             return known.clone();
         }
-        if self.len >= self.len_max {
+        if !self.has_room(text.len()) {
             self.forget_unused();
         }
         self.last_id += 1;
@@ -129,11 +134,16 @@ impl Interner {
             description: Mutex::new(None),
         });
         // Full of statements in use: this one works, but the next client with the same text gets one of its own.
-        if self.len < self.len_max {
+        if self.has_room(text.len()) {
             self.known.entry(hash).or_default().push(statement.clone());
             self.len += 1;
+            self.bytes += text.len();
         }
         statement
+    }
+
+    fn has_room(&self, text_len: usize) -> bool {
+        self.len < self.len_max && self.bytes + text_len <= TEXTS_LEN_MAX
     }
 
     fn forget_unused(&mut self) {
@@ -142,6 +152,7 @@ impl Interner {
             !bucket.is_empty()
         });
         self.len = self.known.values().map(Vec::len).sum();
+        self.bytes = self.known.values().flatten().map(|statement| statement.text.len()).sum();
     }
 }
 
@@ -318,6 +329,21 @@ mod tests {
         let beyond = intern("select 4", &settings);
         assert!(!Arc::ptr_eq(&beyond, &intern("select 4", &settings)), "there was no room to remember it");
         assert!(Arc::ptr_eq(&third, &intern("select 3", &settings)));
+    }
+
+    #[test]
+    fn so_many_bytes_of_texts_are_kept_and_no_more() {
+        let mut intern = interner(10);
+        let settings = Settings::default();
+        let text = |first: &str| format!("{first}{}", "x".repeat(TEXTS_LEN_MAX / 2));
+        let (one, other) = (text("select 1"), text("select 2"));
+        let used = intern(&one, &settings);
+        let beyond = intern(&other, &settings);
+        assert!(!Arc::ptr_eq(&beyond, &intern(&other, &settings)), "there was no room to remember it");
+        assert!(Arc::ptr_eq(&used, &intern(&one, &settings)));
+        drop(used);
+        let second = intern(&other, &settings);
+        assert!(Arc::ptr_eq(&second, &intern(&other, &settings)), "what nobody uses has made room");
     }
 
     #[test]

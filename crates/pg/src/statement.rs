@@ -118,6 +118,8 @@ pub struct Interner {
     known: HashMap<u64, Vec<Arc<Statement>>>,
     len: usize,
     len_max: usize,
+    /// Bytes of the texts of all that are known.
+    bytes: usize,
     /// Hashes of unnamed statements seen once, each in the place its low bits say.
     seen: Box<[u64]>,
     last_id: u64,
@@ -126,8 +128,11 @@ pub struct Interner {
 /// Places for texts seen once. A collision only delays sharing.
 const SEEN_LEN: usize = 4096;
 
+/// The most bytes of texts that an interner keeps.
+pub const TEXTS_LEN_MAX: usize = 64 * 1024 * 1024;
+
 impl Interner {
-    /// An interner that keeps at most `len_max` statements that nobody uses.
+    /// An interner that keeps at most `len_max` statements, and [`TEXTS_LEN_MAX`] bytes of texts.
     #[must_use]
     pub fn new(len_max: usize) -> Self {
         Self {
@@ -135,6 +140,7 @@ impl Interner {
             known: HashMap::new(),
             len: 0,
             len_max,
+            bytes: 0,
             seen: vec![0; SEEN_LEN].into_boxed_slice(),
             last_id: 0,
         }
@@ -183,14 +189,15 @@ impl Interner {
     }
 
     fn insert(&mut self, hash: u64, text: &[u8], types: &[u8]) -> Arc<Statement> {
-        if self.len >= self.len_max {
+        if !self.has_room(text.len()) {
             self.forget_unused();
         }
         let statement = self.create(Sharing::Shared, text, types);
         // Full of statements in use: this one works, but the next client with the same text gets one of its own.
-        if self.len < self.len_max {
+        if self.has_room(text.len()) {
             self.known.entry(hash).or_default().push(statement.clone());
             self.len += 1;
+            self.bytes += text.len();
         }
         statement
     }
@@ -207,12 +214,17 @@ impl Interner {
         })
     }
 
+    fn has_room(&self, text_len: usize) -> bool {
+        self.len < self.len_max && self.bytes + text_len <= TEXTS_LEN_MAX
+    }
+
     fn forget_unused(&mut self) {
         self.known.retain(|_, bucket| {
             bucket.retain(|statement| Arc::strong_count(statement) > 1);
             !bucket.is_empty()
         });
         self.len = self.known.values().map(Vec::len).sum();
+        self.bytes = self.known.values().flatten().map(|statement| statement.text.len()).sum();
     }
 }
 
@@ -450,6 +462,19 @@ mod tests {
         let d = interner.shared(b"d", b"");
         assert_eq!((kept.id(), c.id()), (interner.shared(b"a", b"").id(), interner.shared(b"c", b"").id()));
         assert_ne!(d.id(), interner.shared(b"d", b"").id(), "full of statements in use: no sharing, but it works");
+    }
+
+    #[test]
+    fn so_many_bytes_of_texts_are_kept_and_no_more() {
+        let mut interner = Interner::new(10);
+        let (one, other) = (vec![b'1'; TEXTS_LEN_MAX / 2 + 1], vec![b'2'; TEXTS_LEN_MAX / 2 + 1]);
+        let used = interner.shared(&one, b"");
+        let beyond = interner.shared(&other, b"");
+        assert_ne!(beyond.id(), interner.shared(&other, b"").id(), "there was no room to remember it");
+        assert_eq!(used.id(), interner.shared(&one, b"").id());
+        drop(used);
+        let second = interner.shared(&other, b"");
+        assert_eq!(second.id(), interner.shared(&other, b"").id(), "what nobody uses has made room");
     }
 
     proptest::proptest! {

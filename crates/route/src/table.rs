@@ -59,14 +59,6 @@ pub enum NoRoute {
         /// The configured name most like it. For the log: clients are not told what exists.
         nearest: Option<String>,
     },
-    /// The database exists, and its server speaks another protocol than the client.
-    #[error("database {name} is on a {speaks} server: connect to the address for {speaks} clients")]
-    OtherProtocol {
-        /// What the client asked for.
-        name: String,
-        /// What its server speaks.
-        speaks: Protocol,
-    },
     /// No such user. A login driver goes on as if there were one, so that names cannot be probed.
     #[error("no such user: {name}")]
     UnknownUser {
@@ -186,18 +178,6 @@ impl Table {
             server_database,
             terms: self.terms(user_index, database_index, (user, database)),
         })
-    }
-
-    /// The same for a client of this protocol.
-    ///
-    /// # Errors
-    /// Those of [`Table::resolve`], and [`NoRoute::OtherProtocol`] when the client could not talk to the server.
-    pub fn resolve_for(&self, protocol: Protocol, user: &str, database: &str) -> Result<Resolved, NoRoute> {
-        let resolved = self.resolve(user, database)?;
-        match self.server(resolved.server).protocol {
-            speaks if speaks == protocol => Ok(resolved),
-            speaks => Err(NoRoute::OtherProtocol { name: database.into(), speaks }),
-        }
     }
 
     /// The user of this name; guests have none.

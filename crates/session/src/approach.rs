@@ -4,7 +4,7 @@ use std::fmt;
 
 use route::Protocol;
 
-use crate::stream::Stream;
+use crate::{plan::Compression, stream::Stream};
 
 /// How a client came, other than from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Approach {
     pub protocol: Protocol,
     /// How its connection is encrypted, if it is.
     pub encryption: Option<Encryption>,
+    /// How what is sent is compressed, if it is; MySQL clients only.
+    pub compression: Option<Compression>,
 }
 
 impl Approach {
@@ -20,7 +22,7 @@ impl Approach {
     pub(crate) fn new(protocol: Protocol, stream: &Stream) -> Self {
         let encryption =
             |tls: &tls::TlsStream<_>| Encryption { version: tls.version(), cipher: tls.cipher().unwrap_or_default() };
-        Self { protocol, encryption: stream.tls().map(encryption) }
+        Self { protocol, encryption: stream.tls().map(encryption), compression: None }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     console::Console,
+    decoys::Decoys,
     driver::{AnyLink, Driver},
     flow::Buffers,
     lane::{Flavour, Ground, Handling, Lane, Names},
@@ -58,8 +59,7 @@ pub struct Engine {
     console: OnceLock<Arc<dyn Console>>,
     /// What mock verifiers are made of, so that a user who does not exist looks the same at every try.
     pub(crate) mock_seed: Key,
-    /// What a MySQL client is checked against whose user does not exist.
-    pub(crate) decoy: UserSecret,
+    pub(crate) decoys: Decoys,
     /// With what MySQL clients without TLS hide their password, if the plan names no key: made when the first one asks.
     rsa_key: OnceCell<Option<Arc<KeyPair>>>,
     /// Turns for what is costly in a MySQL client's login.
@@ -79,8 +79,8 @@ struct World {
     /// Under which configuration sessions choose their classes.
     era: Era,
     lanes: HashMap<LaneKey, AnyLink>,
-    /// Passwords that servers have accepted, of users that the plan does not know.
-    guests: HashMap<Arc<str>, Guest>,
+    /// Users that the plan does not know, by server and name: each server has passwords of its own.
+    guests: HashMap<(Arc<str>, Arc<str>), Guest>,
 }
 
 /// A user that the plan does not know.
@@ -123,7 +123,7 @@ pub enum LaneError {
     #[error("too many routes ({ROUTES_MAX})")]
     TooMany,
     /// The database is on a server that speaks the other protocol.
-    #[error("this database is on a server that speaks {0}")]
+    #[error("this database is on a {0} server: connect to the address for {0} clients")]
     OtherProtocol(&'static str),
 }
 
@@ -134,6 +134,7 @@ impl Engine {
         let registry = Arc::new(Registry::new(plan.limits));
         let mut world = World::of(registry.clone());
         world.update_servers(&plan);
+        let decoys = Decoys::new(&plan);
         let engine = Arc::new(Self {
             plan: ArcSwap::from_pointee(plan),
             registry,
@@ -142,7 +143,7 @@ impl Engine {
             lobby: Arc::new(Semaphore::new(LOBBY_MAX)),
             console: OnceLock::new(),
             mock_seed: Key::new(random()),
-            decoy: UserSecret::new(auth::Credential::Plain(auth::Secret::new(random::<32>().to_vec()))),
+            decoys,
             rsa_key: OnceCell::new(),
             login_checks: Arc::new(Semaphore::new(LOGIN_CHECKS_MAX)),
             guest_checks: Semaphore::new(CHECKS_MAX),
@@ -174,6 +175,7 @@ impl Engine {
         let mut world = self.lock();
         world.update_servers(&plan);
         self.registry.set_limits(plan.limits);
+        self.decoys.update(&plan);
         if !plan.mysql.asks_servers {
             world.guests.clear();
         }
@@ -258,12 +260,13 @@ impl Engine {
     }
 
     /// What makes the connections for this user on this database.
-    pub(crate) fn driver(&self, user: &str, database: &str) -> Result<(Driver, Resolved), LaneError> {
+    pub(crate) fn driver(&self, user: &str, database: &str) -> Result<(Arc<str>, Driver, Resolved), LaneError> {
         let world = self.lock();
         let plan = self.plan.load();
         let resolved = plan.table.resolve(user, database)?;
-        let known = world.servers.get(&plan.table.server(resolved.server).name).ok_or(LaneError::TooMany)?;
-        Ok((known.driver.clone(), resolved))
+        let server = &plan.table.server(resolved.server).name;
+        let known = world.servers.get(server).ok_or(LaneError::TooMany)?;
+        Ok((server.clone(), known.driver.clone(), resolved))
     }
 
     /// What is known of the MySQL servers that have been reached.
@@ -286,30 +289,31 @@ impl Engine {
     }
 
     /// What is known of a guest whose password a server has accepted.
-    pub(crate) fn guest(&self, user: &str) -> Option<Guest> {
-        self.lock().guests.get(user).cloned()
+    pub(crate) fn guest(&self, server: &Arc<str>, user: &Arc<str>) -> Option<Guest> {
+        self.lock().guests.get(&(server.clone(), user.clone())).cloned()
     }
 
-    /// A server has accepted a guest's password. Routes that logged in with another one make way.
-    pub(crate) fn admit_guest(&self, user: Arc<str>, secret: Arc<UserSecret>) {
+    /// A server has accepted a guest's password. Routes that logged in there with another one make way.
+    pub(crate) fn admit_guest(&self, server: &Arc<str>, user: &Arc<str>, secret: Arc<UserSecret>) {
         let mut world = self.lock();
         if world.guests.len() >= ROUTES_MAX {
             world.guests.clear();
         }
         // Several logins with one password may have been checked at once: the routes of the first serve them all.
-        let before = world.guests.get(&user).map(|guest| guest.secret.clone());
+        let place = (server.clone(), user.clone());
+        let before = world.guests.get(&place).map(|guest| guest.secret.clone());
         let same = before.filter(|before| before.credential() == secret.credential());
         if same.is_none() {
-            world.retire_lanes_of(&user);
+            world.retire_lanes_of(server, user);
         }
-        world.guests.insert(user, Guest { secret: same.unwrap_or(secret), accepted: Instant::now() });
+        world.guests.insert(place, Guest { secret: same.unwrap_or(secret), accepted: Instant::now() });
     }
 
     /// A server does not accept a guest's password any more. Its routes make way.
-    pub(crate) fn expel_guest(&self, user: &Arc<str>) {
+    pub(crate) fn expel_guest(&self, server: &Arc<str>, user: &Arc<str>) {
         let mut world = self.lock();
-        world.guests.remove(user);
-        world.retire_lanes_of(user);
+        world.guests.remove(&(server.clone(), user.clone()));
+        world.retire_lanes_of(server, user);
     }
 
     /// Every route in use.
@@ -453,8 +457,9 @@ impl World {
     }
 
     /// Retires every route of a user.
-    fn retire_lanes_of(&mut self, user: &Arc<str>) {
-        let gone: Vec<_> = self.lanes.extract_if(|key, _| key.user == *user).map(|(_, link)| link).collect();
+    fn retire_lanes_of(&mut self, server: &Arc<str>, user: &Arc<str>) {
+        let is_theirs = |key: &LaneKey, link: &mut AnyLink| key.user == *user && link.lane().server == *server;
+        let gone: Vec<_> = self.lanes.extract_if(is_theirs).map(|(_, link)| link).collect();
         for link in gone {
             self.retire(link.lane());
         }
@@ -531,8 +536,8 @@ impl World {
             server_database: resolved.server_database.clone(),
             flavour: *flavour,
         };
-        let secret =
-            plan.secret(resolved, user, database).or_else(|| self.guests.get(user).map(|guest| guest.secret.clone()));
+        let guest = || self.guests.get(&(server.name.clone(), user.clone())).map(|guest| guest.secret.clone());
+        let secret = plan.secret(resolved, user, database).or_else(guest);
         let ground = Ground {
             terms: resolved.terms.clone(),
             handling: handling(plan),

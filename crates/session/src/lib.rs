@@ -14,6 +14,7 @@ mod cancel;
 mod census;
 mod class_meters;
 pub mod console;
+mod decoys;
 mod demand;
 mod dialling;
 mod driver;
@@ -35,7 +36,7 @@ mod secrets;
 mod stream;
 mod vigil;
 
-pub use self::mysql::MyConnector;
+pub use self::mysql::{MyConnector, lacks_password};
 pub use accept::Listener;
 pub use approach::{Approach, Encryption};
 pub use census::Census;

@@ -141,7 +141,7 @@ impl Observer for Watch {
     fn on_move(&self, from: RouteId, to: RouteId, conn: ConnId, took: Duration) {
         let ((from_user, from_database), (user, database)) = (self.0.names(from), self.0.names(to));
         self.0.rekey.record(took);
-        tracing::info!(
+        tracing::debug!(
             server = %self.0.server, %user, %database, conn = conn.index(), %from_user, %from_database, ?took,
             "server connection moved"
         );

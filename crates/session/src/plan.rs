@@ -63,6 +63,17 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// Its name, as in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zlib => "zlib",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// What holds for MySQL clients alone.
 #[derive(Debug, Clone)]
 pub struct MysqlPlan {

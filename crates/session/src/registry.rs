@@ -633,7 +633,7 @@ fn uncount<K: Hash + Eq + ?Sized>(counts: &mut HashMap<impl std::borrow::Borrow<
 mod tests {
     use super::*;
 
-    const PLAIN: Approach = Approach { protocol: route::Protocol::Postgres, encryption: None };
+    const PLAIN: Approach = Approach { protocol: route::Protocol::Postgres, encryption: None, compression: None };
 
     fn registry(total: usize, per_user: Option<usize>) -> Arc<Registry> {
         Arc::new(Registry::new(ClientLimits { total, per_user, per_database: None, per_address: Some(2) }))

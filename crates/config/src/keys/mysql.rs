@@ -26,9 +26,8 @@ pub struct MysqlKeys {
     /// ask for it. A client that asks for both gets zlib, as the protocol has it: to prefer zstd, offer it alone.
     pub compression: Vec<ClientCompression>,
     /// The PEM file of the RSA key by which clients without TLS hide their password from `caching_sha2_password`. By
-    /// default a new key is made at the start.
+    /// default a key is made when the first client asks for it, and kept to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-restart" = true))]
     pub rsa_key: Option<String>,
     /// The most bytes of one command of a client, in place of `limits.max_message_size`. (max_allowed_packet)
     pub max_packet: Size,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pool::{Activity, CloseReason};
 use route::Address;
-use session::{Peer, Phase};
+use session::{Compression, Peer, Phase};
 
 use crate::{
     clock::utc_ago,
@@ -81,6 +81,9 @@ pub(crate) const CLIENTS: &[Column<ClientFacts>] = &[
         "What it asked last, without the values; kept only where there is a pool.leak_timeout.",
         |c| c.entry.asked().map(|asked| asked.into_string()).into(),
     ),
+    Column::text("compression", "How what it is sent is compressed: zlib or zstd; empty: not at all.", |c| {
+        c.entry.approach.compression.map_or("", Compression::name).into()
+    }),
 ];
 
 /// MySQL's columns in its order (8.0, `sql/sql_show.cc`, `mysqld_list_processes`).

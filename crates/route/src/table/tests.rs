@@ -277,32 +277,10 @@ fn mixed(any: &str, guest: Option<User>, rules: Vec<Rule>) -> Result<Table, Vec<
 }
 
 #[test]
-fn clients_reach_servers_of_their_protocol_only() {
-    let table = mixed("my", None, vec![]).unwrap();
-    let found = |protocol, database| {
-        let found = table.resolve_for(protocol, "app", database).map_err(|error| error.to_string())?;
-        Ok(format!("{} {}", table.server(found.server).name, found.server_database))
-    };
-    assert_eq!(found(Protocol::Postgres, "shop"), Ok("pg shop".into()));
-    assert_eq!(found(Protocol::Mysql, "sales"), Ok("my sales_eu".into()));
-    assert_eq!(found(Protocol::Mysql, "other"), Ok("my other".into()));
-    for (protocol, database, refusal) in [
-        (
-            Protocol::Mysql,
-            "shop",
-            "database shop is on a PostgreSQL server: connect to the address for PostgreSQL clients",
-        ),
-        (Protocol::Postgres, "sales", "database sales is on a MySQL server: connect to the address for MySQL clients"),
-    ] {
-        assert_eq!(found(protocol, database), Err(refusal.to_owned()));
-    }
-}
-
-#[test]
 fn who_names_no_database_is_at_home_on_a_mysql_server() {
     for (any, entry) in [("my", "*"), ("pg", "sales")] {
         let table = mixed(any, None, vec![]).unwrap();
-        let found = table.resolve_for(Protocol::Mysql, "app", "").unwrap();
+        let found = table.resolve("app", "").unwrap();
         assert_eq!(&*table.database(found.database).name, entry);
         assert_eq!((&*table.server(found.server).name, &*found.server_database), ("my", ""));
     }

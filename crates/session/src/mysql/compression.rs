@@ -46,6 +46,14 @@ fn agreed(capabilities: Capabilities, zstd_level: Option<u8>) -> Option<Algorith
     }
 }
 
+/// Which way to compress a client's connection these capabilities come to, if any.
+pub(super) fn way(capabilities: Capabilities) -> Option<Compression> {
+    agreed(capabilities, None).map(|algorithm| match algorithm {
+        Algorithm::Zlib { .. } => Compression::Zlib,
+        Algorithm::Zstd { .. } => Compression::Zstd,
+    })
+}
+
 /// Compresses the connection of a client that has just been told that it is logged in, if it wanted that. Its commands have
 /// at most `packet_len_max` bytes.
 pub(super) fn begin_with_client(
@@ -78,6 +86,10 @@ mod tests {
         let (zlib, zstd) = (capability(Compression::Zlib), capability(Compression::Zstd));
         assert_eq!(agreed(Capabilities::NONE, Some(3)), None);
         assert_eq!(agreed(zlib | zstd, Some(3)), Some(Algorithm::Zlib { level: ZLIB_LEVEL }));
+        assert_eq!(
+            [Capabilities::NONE, zlib | zstd, zstd].map(way),
+            [None, Some(Compression::Zlib), Some(Compression::Zstd)]
+        );
         for (asked, level) in [(None, 3), (Some(1), 1), (Some(22), ZSTD_LEVEL_MAX)] {
             assert_eq!(agreed(zstd, asked), Some(Algorithm::Zstd { level }));
         }

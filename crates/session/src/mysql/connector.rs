@@ -3,7 +3,7 @@
 mod login;
 mod talk;
 
-use std::{io, sync::Arc};
+use std::{error::Error, io, iter, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use mysql::{ProtocolError, command::Command, dial::DialError, exchange, write};
@@ -146,6 +146,16 @@ impl ServerError {
             _ => ConnectError::unavailable(self),
         }
     }
+}
+
+/// Whether a login to a server failed because it asks for the password itself, of which only a hash is configured.
+#[must_use]
+pub fn lacks_password(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |error| (*error).source()).any(|error| {
+        // Everybody who waited for the connection gets the same.
+        let error = error.downcast_ref::<Arc<ServerError>>();
+        error.is_some_and(|error| matches!(**error, ServerError::Dial(DialError::OnlyHash)))
+    })
 }
 
 impl Connector for MyConnector {

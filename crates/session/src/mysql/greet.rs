@@ -58,6 +58,11 @@ const OFFERED: Capabilities = Capabilities::LONG_PASSWORD
     .with(Capabilities::DEPRECATE_EOF);
 
 /// What is offered if the servers behind can do it.
+///
+/// Results without column definitions are not, by neither server's flag for them. MySQL's
+/// ([`OPTIONAL_RESULTSET_METADATA`](Capabilities::OPTIONAL_RESULTSET_METADATA)) belongs to a login, so that it would take server
+/// connections of their own kind for hardly any client. By MariaDB's ([`CACHE_METADATA`](Capabilities::CACHE_METADATA)) a server
+/// leaves out what it last told on that connection, which may have been another client, of the same statement.
 const PASSED_ON: Capabilities = Capabilities::SESSION_TRACK.with(Capabilities::QUERY_ATTRIBUTES);
 
 /// The version shown while no server has told its own and none is configured: drivers read numbers out of it.
@@ -209,7 +214,8 @@ impl Guest<'_> {
             self.find_route(engine, &user, &database, u16::from(response.charset), accepted).await?;
         let (user_limit, database_limit) = limits(&plan, &user, &route)?;
         admission.name(&user, user_limit, &route.database, database_limit)?;
-        let approach = Approach::new(Protocol::Mysql, self.stream);
+        let compression = compression::way(self.capabilities);
+        let approach = Approach { compression, ..Approach::new(Protocol::Mysql, self.stream) };
         let presence = admission.enter(user, route.database.clone(), random::<KEY_LEN>(), approach);
         let words = Words::new(&route, &response.attributes);
         let state = State::new(settings, route.shared.reading());
@@ -274,7 +280,7 @@ impl Guest<'_> {
             Opening::ChangeUser(command) => command.user.clone(),
         };
         let terms = Terms {
-            demand: demand(engine, plan, entry),
+            demand: demand(engine, plan, &user, entry),
             capabilities: self.capabilities,
             channel: if self.stream.is_secure_channel() { Channel::Secure } else { Channel::Plain },
             greeted,
@@ -516,7 +522,7 @@ fn has_mode(sql_mode: &[u8], name: &[u8]) -> bool {
 }
 
 /// What a client must prove.
-fn demand(engine: &Engine, plan: &Plan, entry: Option<&UserEntry>) -> Demand {
+fn demand(engine: &Engine, plan: &Plan, user: &[u8], entry: Option<&UserEntry>) -> Demand {
     if plan.demand == AuthMethod::Trust {
         return Demand::Trust;
     }
@@ -525,11 +531,9 @@ fn demand(engine: &Engine, plan: &Plan, entry: Option<&UserEntry>) -> Demand {
             Demand::Password { credential: secret.credential().clone(), learned: secret.learned(), exists: Exists::Yes }
         }
         None if entry.is_none() && plan.mysql.asks_servers => Demand::PassThrough,
-        None => Demand::Password {
-            credential: engine.decoy.credential().clone(),
-            learned: Learned::default(),
-            exists: Exists::No,
-        },
+        None => {
+            Demand::Password { credential: engine.decoys.of(user), learned: Learned::default(), exists: Exists::No }
+        }
     }
 }
 

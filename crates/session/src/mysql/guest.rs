@@ -30,12 +30,13 @@ pub(super) async fn verify(
     flavour: Flavour,
     password: Secret,
 ) -> Result<(), Refusal> {
-    let known = engine.guest(user).filter(|known| is_same(&known.secret, &password));
+    let found = engine.driver(user, database);
+    let (server, driver, resolved) = found.map_err(|error| super::greet::no_lane(error, database))?;
+    let Driver::Mysql(driver) = driver else { return Err(ErrorReply::unknown_database(database).into()) };
+    let known = engine.guest(&server, user).filter(|known| is_same(&known.secret, &password));
     if known.as_ref().is_some_and(|known| known.accepted.elapsed() < TRUSTED_FOR) {
         return Ok(());
     }
-    let (driver, resolved) = engine.driver(user, database).map_err(|error| super::greet::no_lane(error, database))?;
-    let Driver::Mysql(driver) = driver else { return Err(ErrorReply::unknown_database(database).into()) };
     let is_known = known.is_some();
     let secret = known.map_or_else(|| Arc::new(UserSecret::new(Credential::Plain(password))), |known| known.secret);
     let login =
@@ -44,14 +45,14 @@ pub(super) async fn verify(
     driver.try_login(&login).await.map_err(|error| match error.said() {
         Some((code, sqlstate, message)) => {
             if is_known && REVOKED.contains(&code) {
-                engine.expel_guest(user);
+                engine.expel_guest(&server, user);
             }
             Refusal::from(ErrorReply::new(code, sqlstate, message.to_owned()))
         }
         None => ErrorReply::read_error(format!("The database server cannot check the password: {error}")).into(),
     })?;
     drop(turn);
-    engine.admit_guest(user.clone(), secret);
+    engine.admit_guest(&server, user, secret);
     Ok(())
 }
 
