@@ -329,14 +329,16 @@ fn watch(arguments: &Arguments) -> Duration {
 
 fn preface(arguments: &Arguments) -> Result<String> {
     let date = said(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    let busy = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     Ok(format!(
         "# The sizing advisor against reality\n\nWritten by `cargo xtask bench sizing --write` on {}: {} CPUs, {} runs of {} s per size, \
-         interleaved; the tables have medians. Server, clients and Evenkeel share the machine. What the advice means: \
-         [sizing.md](../sizing.md).\n",
+         interleaved; the tables have medians. Server, clients and Evenkeel share the machine, with a load average of {} at the \
+         end: one far above the number of CPUs means that others disturbed it. What the advice means: [sizing.md](../sizing.md).\n",
         date.trim(),
         thread::available_parallelism()?,
         arguments.repeat.max(1),
-        arguments.seconds.max(1)
+        arguments.seconds.max(1),
+        busy.split(' ').next().filter(|busy| !busy.is_empty()).unwrap_or("an unknown number")
     ))
 }
 
