@@ -3,8 +3,8 @@
 //!
 //! `tokio-postgres` moves bytes in a task of its own and does not say what it still has to do: not which queries were
 //! abandoned, nor whether a transaction is open. Two observations make up for it. What passed on the wire is counted
-//! ([`Traffic`]). And a request that has been made but not yet written has woken the driver's task, which has not run since
-//! ([`Stage`]).
+//! ([`Traffic`]). And a request that has been made but not yet written has called the driver, which has not come to an end of it
+//! since ([`Stage`]); the socket wakes the same task, but in another way, as it brings no requests.
 
 use std::future::Future;
 use std::io;
@@ -37,10 +37,12 @@ pub(super) struct Watch {
 enum Stage {
     /// It has done all there was to do, and nobody has called it since.
     Quiet,
-    /// It is running.
-    Running,
-    /// It has been called: by its socket, or by somebody who wants something.
+    /// It is running because its socket woke it, and nobody has called it.
+    Reading,
+    /// Somebody who wants something has called it.
     Called,
+    /// It is running, and does what it was called for.
+    Handling,
 }
 
 impl Watch {
@@ -55,7 +57,10 @@ impl Watch {
     /// Whether nothing is under way and no transaction is open. `false` may also mean that it cannot be told right now.
     pub(super) fn is_at_rest(&self) -> bool {
         // First the stage: what the driver does before it falls quiet is in the traffic then.
-        self.stage.load(Ordering::SeqCst) == Stage::Quiet as u8 && self.traffic().is_at_rest()
+        let stage = self.stage.load(Ordering::SeqCst);
+        let traffic = self.traffic();
+        // The answer that ends a query wakes its caller while the driver goes on reading: it has no more to say.
+        traffic.is_done() && (stage == Stage::Reading as u8 || stage == Stage::Quiet as u8 && traffic.is_read())
     }
 
     /// Lets the driver do what it can do by itself, and says whether that has brought the connection to rest.
@@ -85,6 +90,11 @@ impl Watch {
         self.traffic().session()
     }
 
+    /// Goes from one stage to another, if it is there.
+    fn change(&self, from: Stage, to: Stage) -> bool {
+        self.stage.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
         // Counting cannot panic, and if it did the counts would not add up, which is no rest.
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
@@ -99,6 +109,15 @@ impl Wake for Watch {
     fn wake_by_ref(self: &Arc<Self>) {
         self.stage.store(Stage::Called as u8, Ordering::SeqCst);
         self.task.wake();
+    }
+}
+
+/// Wakes the driver's task without calling it.
+struct Nudge(Arc<Watch>);
+
+impl Wake for Nudge {
+    fn wake(self: Arc<Self>) {
+        self.0.task.wake();
     }
 }
 
@@ -123,12 +142,16 @@ impl<F: Future + Unpin> Future for Driver<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let Self { connection, watch, waker } = &mut *self;
         watch.task.register(cx.waker());
-        watch.stage.store(Stage::Running as u8, Ordering::SeqCst);
+        // A call that comes in between is not lost: it makes one of these the other.
+        let reading = watch.change(Stage::Quiet, Stage::Reading);
+        let running = if reading { Stage::Reading } else { Stage::Handling };
+        if !reading {
+            watch.stage.store(running as u8, Ordering::SeqCst);
+        }
         let polled = Pin::new(connection).poll(&mut Context::from_waker(waker));
         if polled.is_pending() {
             // Unless it has been called while it ran: then it runs again.
-            let (from, to) = (Stage::Running as u8, Stage::Quiet as u8);
-            let _ = watch.stage.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+            watch.change(running, Stage::Quiet);
         }
         polled
     }
@@ -138,21 +161,37 @@ impl<F: Future + Unpin> Future for Driver<F> {
 pub(super) struct Watched<S> {
     stream: S,
     watch: Arc<Watch>,
+    /// The driver's, by which it is called.
+    call: Waker,
+    /// What the socket gets instead.
+    nudge: Waker,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, watch: Arc<Watch>) -> Self {
-        Self { stream, watch }
+        let call = Waker::from(Arc::clone(&watch));
+        let nudge = Waker::from(Arc::new(Nudge(Arc::clone(&watch))));
+        Self { stream, watch, call, nudge }
+    }
+
+    /// The stream, and what it is to wake: during the login whoever waits for it.
+    fn parts<'a>(&'a mut self, cx: &'a Context<'_>) -> (Pin<&'a mut S>, Context<'a>, &'a Watch)
+    where
+        S: Unpin,
+    {
+        let waker = if cx.waker().will_wake(&self.call) { &self.nudge } else { cx.waker() };
+        (Pin::new(&mut self.stream), Context::from_waker(waker), &self.watch)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let (stream, mut cx, watch) = self.parts(cx);
+        let polled = stream.poll_read(&mut cx, buf);
         match &polled {
-            Poll::Pending => self.watch.traffic().nothing_to_read(),
-            Poll::Ready(Ok(())) => self.watch.traffic().received(buf.filled().get(before..).unwrap_or_default()),
+            Poll::Pending => watch.traffic().nothing_to_read(),
+            Poll::Ready(Ok(())) => watch.traffic().received(buf.filled().get(before..).unwrap_or_default()),
             Poll::Ready(Err(_)) => {}
         }
         polled
@@ -161,21 +200,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let (stream, mut cx, watch) = self.parts(cx);
+        let polled = stream.poll_write(&mut cx, bytes);
         match &polled {
-            Poll::Pending => self.watch.traffic().no_room_to_write(),
-            Poll::Ready(Ok(written)) => self.watch.traffic().sent(bytes.get(..*written).unwrap_or(bytes)),
+            Poll::Pending => watch.traffic().no_room_to_write(),
+            Poll::Ready(Ok(written)) => watch.traffic().sent(bytes.get(..*written).unwrap_or(bytes)),
             Poll::Ready(Err(_)) => {}
         }
         polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let (stream, mut cx, _) = self.parts(cx);
+        stream.poll_flush(&mut cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let (stream, mut cx, _) = self.parts(cx);
+        stream.poll_shutdown(&mut cx)
     }
 }
 
