@@ -12,6 +12,10 @@ use testkit::mysql::{Client, Options, Server, capability};
 use testkit::{Evenkeel, MyWire, Result, poll_until};
 use watch::{SOON, TRUST, at_rest, until_in_use, until_waiting};
 
+const COM_STMT_EXECUTE: u8 = 23;
+/// `CURSOR_TYPE_READ_ONLY`.
+const CURSOR_READ_ONLY: u8 = 1;
+
 /// A setup with these classes on its server; its user may use the console.
 fn with_classes(budget: u32, classes: &str) -> MySetup {
     let admin = "[admin]\nusers = [\"app\"]";
@@ -183,6 +187,7 @@ fn rules(server: &Server) -> Result<()> {
         [[classes]]
         name = "transactions"
         traffic = ["transaction"]
+        cap = 1
     "#;
     let list = r#"["reports", "etl", "billing", "found", "slow", "writes", "streams", "transactions"]"#;
     let scene = with_classes(12, list).toml(declared).user("reporter").before(server)?;
@@ -217,6 +222,21 @@ fn rules(server: &Server) -> Result<()> {
     in_class(&mut app, select, "transactions")?;
     app.query("set autocommit = 1")?;
     in_class(&mut app, select, "default")?;
+    // A cursor stays where it was opened, from its first row to its last.
+    let statement = app.prepare("select 1 union select 2")?;
+    app.send_command(COM_STMT_EXECUTE, &[&statement.id.to_le_bytes()[..], &[CURSOR_READ_ONLY, 1, 0, 0, 0]].concat())?;
+    for _ in 0..3 {
+        app.read_payload()?;
+    }
+    assert_eq!(classes(&scene.evenkeel)?, ["streams: cursor WITH HOLD"]);
+    app.close_statement(statement.id)?;
+    poll_until(SOON, "the cursor to be closed", || Ok(classes(&scene.evenkeel)?.is_empty().then_some(())))?;
+    // What is said of the next transaction keeps the connection, which is one of transactions when that begins.
+    app.query("set transaction read only")?;
+    assert_eq!(classes(&scene.evenkeel)?, ["default: SET TRANSACTION"]);
+    app.query("begin")?;
+    assert_eq!(classes(&scene.evenkeel)?, ["transactions"]);
+    app.query("commit")?;
     in_class(&mut as_client(client().attribute("program_name", "etl-7"))?, select, "etl")?;
     let bills = client().attribute("team", "billing").attribute("tier", "1");
     in_class(&mut as_client(bills)?, select, "billing")?;
@@ -361,6 +381,10 @@ fn limited(server: &Server) -> Result<()> {
     for word in ["transaction_limit.per_user", "2 transactions are under way", "0.4 of 5 connections"] {
         assert!(error.to_string().contains(word), "{word:?} is not in {error:#}");
     }
+    let mut held = scene.client()?;
+    held.query("set transaction read only")?;
+    assert_eq!(fails_with(&mut held, "begin"), 1203, "on a connection that is held already, too");
+    drop(held);
     third.query("set autocommit = 0")?;
     assert_eq!(fails_with(&mut third, "select 1 from dual where sleep(0) = 0"), 1203, "it would open one");
     third.query("set autocommit = 1")?;

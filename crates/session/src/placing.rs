@@ -106,7 +106,7 @@ impl<C: Connector> Placing<C> {
     ) -> Result<Queue, OverLimit> {
         let class = self.class(demand);
         self.place = Place { class, traffic: demand.traffic };
-        self.begin_transaction(pool)?;
+        self.count((class, demand.traffic), pool)?;
         let keeps = match demand.keeps(session_state) {
             true => Keeps::Reserved,
             false => Keeps::No,
@@ -114,11 +114,13 @@ impl<C: Connector> Placing<C> {
         Ok(Queue { route: engine.seat(lane, class), keeps })
     }
 
-    /// Counts the lease among the transactions that are limited, if it is one.
-    fn begin_transaction(&mut self, pool: &Pool<C>) -> Result<(), OverLimit> {
+    /// Counts a lease in this class among the transactions that are limited, if it is one.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub(crate) fn count(&mut self, (class, traffic): (ClassIndex, Traffic), pool: &Pool<C>) -> Result<(), OverLimit> {
         // First of all: the one before is over.
         self.permit = None;
-        let Place { class, traffic } = self.place;
         let limit = self.limit.as_ref().filter(|limit| limit.classes.contains(&class));
         if let Some(limit) = limit.filter(|_| traffic == Traffic::Transaction) {
             self.permit = pool.begin_transaction(&limit.party)?;
@@ -168,7 +170,9 @@ impl<C: Connector> Placing<C> {
             lease.transfer(route)?;
         }
         self.place = Place { class, traffic };
-        if let Err(over) = self.begin_transaction(pool) {
+        if (self.permit.is_none() || traffic != Traffic::Transaction)
+            && let Err(over) = self.count((class, traffic), pool)
+        {
             // It was opened by what did not look like it; there is nothing left to refuse.
             tracing::debug!(client = client.number(), %over, "a transaction is not counted");
         }

@@ -78,6 +78,12 @@ impl Client {
             let class = self.placing.as_ref().and_then(|placing| placing.class_name(&self.route));
             self.shared.begin_lease(&lease.cancel, class);
             *held = Some(lease);
+        } else if self.placing.is_some()
+            && let Some(lease) = held
+            && let Err(reply) = self.open_transaction(demand, lease)
+        {
+            self.deny(&reply);
+            return Ok(false);
         }
         self.work.open_down(&self.engine.buffers);
         Ok(true)

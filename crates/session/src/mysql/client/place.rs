@@ -7,7 +7,7 @@ use mysql::{
     packet::Header,
     statement::Statement,
 };
-use pool::{Lease, NoTransfer};
+use pool::{Lease, NoTransfer, OverLimit};
 use route::{ClassIndex, PoolMode, Traffic, Who, Workload};
 use sql::mysql::{Assignment, Effects, Scope, Verdict};
 
@@ -89,12 +89,7 @@ impl Client {
         let (lane, pool) = (self.route.lane(), &self.route.pool);
         let queue = placing.enter(demand, self.state.session_state, &self.engine, lane, pool);
         self.placing = Some(placing);
-        queue.map_err(|over| {
-            ErrorReply::user_limit(format!(
-                "Too many transactions of one user (transaction_limit): {over}. End transactions sooner, or raise \
-                 transaction_limit.per_user or the caps of the classes for transactions"
-            ))
-        })
+        queue.map_err(|over| too_many(&over))
     }
 
     fn choice(&self, era: Era, words: u64) -> Placing<MyConnector> {
@@ -130,7 +125,7 @@ impl Client {
     /// The session has to end: it may not keep the connection.
     pub(super) fn keep_place(&mut self, lease: &mut Lease<MyConnector>) -> Result<(), Fault> {
         let Some(placing) = &self.placing else { return Ok(()) };
-        let pinned = self.mode == PoolMode::Session || self.state.pin().is_some();
+        let pinned = self.mode == PoolMode::Session || self.state.is_pinned_for_good();
         let holds = match (lease.exchange.in_transaction(), pinned) {
             (false, true) => Holds::Session,
             (true, false) => Holds::Transaction,
@@ -141,6 +136,23 @@ impl Client {
         if self.state.pin() == Some(Pin::Reserved) {
             return self.reserve(lease).map_err(|reply| Fault::Refused(Box::new(reply)));
         }
+        if let Err(why) = self.move_to(lease, destination) {
+            tracing::debug!(client = self.shared.number(), %why, "the lease stays in its class");
+        }
+        Ok(())
+    }
+
+    /// Before a command that opens a transaction on a connection that is held already: it counts as any other.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub(super) fn open_transaction(&mut self, demand: Demand, lease: &mut Lease<MyConnector>) -> Result<(), ErrorReply> {
+        let kept = self.mode == PoolMode::Session || self.state.is_pinned_for_good() || lease.exchange.in_transaction();
+        let Some(placing) = self.placing.as_mut().filter(|_| !kept && demand.traffic == Traffic::Transaction) else {
+            return Ok(());
+        };
+        let Some(destination) = placing.destination(Holds::Transaction, None) else { return Ok(()) };
+        placing.count(destination, &self.route.pool).map_err(|over| too_many(&over))?;
         if let Err(why) = self.move_to(lease, destination) {
             tracing::debug!(client = self.shared.number(), %why, "the lease stays in its class");
         }
@@ -179,6 +191,13 @@ impl Client {
         }
         true
     }
+}
+
+fn too_many(over: &OverLimit) -> ErrorReply {
+    ErrorReply::user_limit(format!(
+        "Too many transactions of one user (transaction_limit): {over}. End transactions sooner, or raise \
+         transaction_limit.per_user or the caps of the classes for transactions"
+    ))
 }
 
 /// The workload that a `SET` chooses; `None`: it is about something else.

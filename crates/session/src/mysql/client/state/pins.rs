@@ -44,6 +44,10 @@ pub(super) const PINNING: [(Effects, Pin); 8] = [
     (Effects::SET_ROLE, Pin::Role),
 ];
 
+/// Reasons that end with what the client is in the middle of: reading a cursor, sending parameters, and saying what its next
+/// transaction shall be like.
+const PASSING: [Pin; 3] = [Pin::HoldCursor, Pin::LongData, Pin::NextTransaction];
+
 /// What a lease may leave on its connection that nobody can tell from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Traces {
@@ -58,6 +62,13 @@ impl State {
     /// Why the server connection must stay with the client, if so.
     pub(crate) fn pin(&self) -> Option<Pin> {
         self.pins.first()
+    }
+
+    /// Whether the session keeps its server connection for longer than what it is in the middle of.
+    pub(crate) fn is_pinned_for_good(&self) -> bool {
+        let mut pins = self.pins;
+        PASSING.into_iter().for_each(|pin| pins.clear(pin));
+        pins != Pins::default()
     }
 
     /// Holds the session on its server connection from now on.
