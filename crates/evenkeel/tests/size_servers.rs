@@ -8,14 +8,15 @@ mod common;
 use std::{
     fs,
     process::{Command, Output},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
+    time::Duration,
 };
 
 use common::{DATABASE, PASSWORD, Setup, USER, binary};
 use config::Config;
 use testkit::mysql::{Kind, Login, Options, for_each_server, skipped};
-use testkit::{Evenkeel, MyWire, Result, Speaks, Wire};
+use testkit::{Evenkeel, MyWire, Result, Speaks, Wire, poll_until};
 
 /// Runs `evenkeel size` with these arguments.
 fn size(arguments: &[&str]) -> Output {
@@ -49,20 +50,52 @@ fn pasted(text: &str) -> String {
     lines.map(|line| line.trim_start_matches("  ")).collect::<Vec<_>>().join("\n") + "\n"
 }
 
+/// What clients that work share with the test.
+#[derive(Default)]
+struct Shift {
+    /// Clients that have had their first answer.
+    begun: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Shift {
+    /// Works until the shift is over.
+    fn work(&self, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
+        ask()?;
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        while !self.over.load(Ordering::Relaxed) {
+            ask()?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends the shift, also when the test fails: else it would never end.
+struct Bell<'a>(&'a Shift);
+
+impl Drop for Bell<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `watch` while a number of clients work without a pause, each in a thread of its own.
-fn while_busy<T>(clients: usize, client: impl Fn(&AtomicBool) -> Result<()> + Sync, watch: impl FnOnce() -> T) -> T {
-    let stop = AtomicBool::new(false);
+fn while_busy<T>(clients: usize, client: impl Fn(&Shift) -> Result<()> + Sync, watch: impl FnOnce() -> T) -> T {
+    let shift = Shift::default();
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(|| client(&stop))).collect();
+        let bell = Bell(&shift);
+        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(|| client(&shift))).collect();
+        let begun = || Ok((shift.begun.load(Ordering::Relaxed) == clients).then_some(()));
+        poll_until(Duration::from_secs(30), "all clients to begin", begun).unwrap();
         let seen = watch();
-        stop.store(true, Ordering::Relaxed);
+        drop(bell);
         threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
         seen
     })
 }
 
 /// What a node says that was watched for 2 s, as a configuration with its rest.
-fn judge(evenkeel: &Evenkeel, protocol: &str) {
+fn judge(evenkeel: &Evenkeel, protocol: &str) -> (String, Config) {
     let folder = tempfile::tempdir().unwrap();
     let svg = folder.path().join("waits.svg");
     let url = format!("http://127.0.0.1:{}", evenkeel.ports().http());
@@ -108,23 +141,26 @@ fn judge(evenkeel: &Evenkeel, protocol: &str) {
     );
     // Four clients that each keep a connection for 20 ms or more, without a pause.
     assert!((4..=40).contains(&server.budget), "{text}");
+    (text, config)
 }
 
 #[test]
 fn a_postgres_node_is_watched_and_its_server_measured() -> Result<()> {
-    let setup = Setup::new().budget(20);
+    let setup = Setup::new().budget(20).server_toml("classes = { transaction = 7, oltp = 12 }");
     let scene = setup.start()?;
     let url = format!("http://127.0.0.1:{}", scene.evenkeel.ports().http());
     has(&answer(&["--from", &url, "--seconds", "1"]), &["nothing to size: nobody used it"]);
     let address = scene.evenkeel.address();
-    let client = |stop: &AtomicBool| {
+    let client = |shift: &Shift| {
         let mut wire = Wire::log_in(&address, USER, PASSWORD, DATABASE)?;
-        while !stop.load(Ordering::Relaxed) {
-            wire.query("select pg_sleep(0.02)")?;
-        }
+        shift.work(|| wire.query("select pg_sleep(0.02)").map(drop))?;
         wire.terminate()
     };
-    while_busy(4, client, || judge(&scene.evenkeel, "postgresql"));
+    let (text, config) = while_busy(4, client, || judge(&scene.evenkeel, "postgresql"));
+    has(&text, &["Classes, in the order in which they are asked\n", "it had nothing to do: as it is"]);
+    let classes = &config.table().servers()[0].classes;
+    let cap = |name: &str| classes.list().iter().find(|class| &*class.name == name).unwrap().cap.unwrap();
+    assert!((4..=40).contains(&cap("oltp")) && cap("transaction") == 7, "{text}");
 
     let server = scene.pg.url(USER, DATABASE)?;
     measured(&server, "select pg_sleep(0.001 * :n)", "select 1 from nowhere")?;
@@ -142,11 +178,9 @@ fn a_mysql_node_is_watched_and_its_server_measured() -> Result<()> {
         );
         let evenkeel = Evenkeel::start_for(Speaks::MySql, binary(), &config)?;
         let address = evenkeel.mysql_address();
-        let client = |stop: &AtomicBool| {
+        let client = |shift: &Shift| {
             let mut wire = MyWire::log_in(&address, USER, PASSWORD, Some(DATABASE))?;
-            while !stop.load(Ordering::Relaxed) {
-                wire.query("do sleep(0.02)")?;
-            }
+            shift.work(|| wire.query("do sleep(0.02)").map(drop))?;
             wire.quit()
         };
         while_busy(4, client, || judge(&evenkeel, "mysql"));
