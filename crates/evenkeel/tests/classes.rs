@@ -7,7 +7,7 @@ mod watch;
 
 use common::{DATABASE, PASSWORD, Scene, Setup, USER, backend};
 use testkit::{Evenkeel, Options, Result, Wire, poll_until};
-use watch::{ADMIN, SOON, Shown, TRUST, at_rest, console, show, until_in_use, until_says, until_waiting};
+use watch::{ADMIN, SOON, Shown, TRUST, at_rest, console, show, until_in_use, until_says, until_waiting, whole};
 
 /// A scene with these classes on its server, and a console.
 fn with_classes(budget: u32, classes: &str) -> Setup {
@@ -95,7 +95,7 @@ const TOO_MANY: usize = 2;
 
 #[test]
 fn the_preset_opens_what_its_formula_says_and_never_more() -> Result<()> {
-    let pool = "[pool]\nconnect_concurrency = 32\ncheckout_timeout = \"120s\"";
+    let pool = "[pool]\nconnect_concurrency = 32\ncheckout_timeout = \"120s\"\n[metrics]\nvttablet_names = true";
     let setup =
         with_classes(340, "\"vttablet\"").options(Options::new().max_connections(360)).user("vt_dba").toml(pool);
     let scene = setup.start()?;
@@ -124,6 +124,7 @@ fn the_preset_opens_what_its_formula_says_and_never_more() -> Result<()> {
             "select count(*) from pg_stat_activity where query like '%/*{comment}*/%' and pid <> pg_backend_pid()"
         );
         assert_eq!(watcher.value(&count)?, cap.to_string(), "{class}");
+        told_of_a_full_class(&scene.evenkeel, class, cap)?;
     }
     let all = "select count(*) from pg_stat_activity where usename in ('app', 'vt_dba')";
     assert_eq!(watcher.value(all)?, sum.to_string(), "no connection beyond the classes'");
@@ -134,6 +135,27 @@ fn the_preset_opens_what_its_formula_says_and_never_more() -> Result<()> {
     assert!(watcher.value(all)?.parse::<usize>()? <= sum, "nor afterwards");
     drop(wires);
     at_rest(&scene.evenkeel)
+}
+
+/// What the console and VTTablet's metrics say of a class of the preset that has no connection left.
+fn told_of_a_full_class(evenkeel: &Evenkeel, class: &str, cap: usize) -> Result<()> {
+    let shown = show(&mut console(evenkeel)?, "classes")?;
+    let row = shown.find("class", class).unwrap_or_else(|| panic!("{class} in {:?}", shown.rows));
+    let number = |name| shown.number(row, name);
+    let (cap, too_many) = (cap as u64, TOO_MANY as u64);
+    assert_eq!([number("capacity"), number("active"), number("in_use")], [cap; 3], "{class}");
+    assert_eq!([number("available"), number("failed_waits")], [0; 2], "{class}");
+    assert_eq!(number("waiting"), too_many, "{class}");
+    let metric = match class {
+        "oltp" => "conn_pool".to_owned(),
+        "stream" | "dba" | "app" => format!("{class}_conn_pool"),
+        _ => format!("{class}_pool"),
+    };
+    for (name, value) in [("capacity", cap), ("active", cap), ("in_use", cap), ("available", 0)] {
+        let sample = format!("vttablet_{metric}_{name}{{server=\"main\",class=\"{class}\"}}");
+        assert_eq!(u64::from(whole(evenkeel, &sample)?), value, "{sample}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -147,6 +169,9 @@ fn who_waits_too_long_is_told_which_class_and_which_setting() -> Result<()> {
     for word in ["class transaction", "1 connections", "servers.classes", "checkout_timeout"] {
         assert!(said.contains(word), "{word:?} is not in {said}");
     }
+    let shown = show(&mut console(&scene.evenkeel)?, "classes")?;
+    let row = shown.find("class", "transaction").unwrap();
+    assert_eq!((shown.number(row, "exhausted"), shown.number(row, "failed_waits")), (1, 1));
     // The same client is served where there is room, and its next transaction when there is.
     assert_eq!(other.value("select 'oltp'")?, "oltp");
     held.release()?;
@@ -450,7 +475,7 @@ fn one_user_has_its_part_of_the_transactions_and_others_have_theirs() -> Result<
         (0..2).map(|_| begun(scene.evenkeel.client("other", PASSWORD, DATABASE)?)).collect::<Result<_>>()?;
     // Exact under a resize, in both directions.
     reload(10, "mode = \"on\"")?;
-    open.push(begun(app()?)?);
+    open.push(poll_until(SOON, "the new size", || Ok(begun(app()?).ok()))?);
     open.push(begun(app()?)?);
     assert_eq!(refused(&mut third, "begin")?.0, "53400", "4 of 10");
     reload(5, "mode = \"on\"")?;
@@ -487,4 +512,35 @@ fn transactions_are_limited_by_application_and_where_there_is_one_class() -> Res
     renamed.query("begin")?;
     drop((open, renamed));
     at_rest(&scene.evenkeel)
+}
+
+#[test]
+fn a_dry_run_counts_what_would_have_been_refused_and_refuses_nothing() -> Result<()> {
+    let limit = "[transaction_limit]\nmode = \"dry_run\"\nper_user = 0.4";
+    let scene = with_classes(9, "{ transaction = 5, oltp = 2 }").toml(limit).start()?;
+    let mut console = console(&scene.evenkeel)?;
+    let mut would_be_refused = |count: u64| -> Result<()> {
+        let shown = show(&mut console, "transaction_limits")?;
+        let app = shown.find("party", USER).unwrap_or_else(|| panic!("{:?}", shown.rows));
+        assert_eq!((shown.number(app, "dry_run"), shown.number(app, "refused")), (count, 0));
+        Ok(())
+    };
+    let begun = || -> Result<Wire> {
+        let mut wire = scene.client()?;
+        wire.query("begin")?;
+        Ok(wire)
+    };
+    let (mut first, _second) = (begun()?, begun()?);
+    would_be_refused(0)?;
+    let mut third = begun()?;
+    would_be_refused(1)?;
+    // One that would not have been there makes no room when it ends.
+    third.query("commit")?;
+    third.query("begin")?;
+    would_be_refused(2)?;
+    first.query("commit")?;
+    first.query("begin")?;
+    would_be_refused(2)?;
+    let _fourth = begun()?;
+    would_be_refused(3)
 }
