@@ -252,15 +252,27 @@ impl Scheduler {
         }
         let own_class = self.routes[own].class();
         // What its class owes goes first; and in its own class, the connection makes the room.
-        let owed = self.claimants(|class| self.caps.owes(own_class, class));
+        if self.caps.are_loans_out()
+            && let Some(taker) = self.best_taker(conn, after, |class| self.caps.owes(own_class, class), now)
+        {
+            return Some(taker);
+        }
         let eligible = |class: usize| self.caps.may_move(own_class, class);
-        for (title, taker) in owed.into_iter().chain(self.claimants(eligible)).flatten() {
-            if taker != own && self.gives_from(conn, after, title, taker, now).is_some_and(|ready| ready <= now) {
-                return Some(taker);
-            }
+        if let Some(taker) = self.best_taker(conn, after, eligible, now) {
+            return Some(taker);
         }
         let (_, taker) = self.first(eligible, |class| class.lagging.peek())?;
         (taker != own && self.rotates(conn, after, taker, now)).then_some(taker)
+    }
+
+    /// Which other route in the classes that pass has the strongest claim that moves this connection's slot now.
+    fn best_taker(&self, conn: u32, after: u32, passes: impl Fn(usize) -> bool, now: Time) -> Option<u32> {
+        let own = self.conns[conn].route;
+        let takers = self.claimants(passes).into_iter().flatten();
+        let mut ready = takers.filter(|(title, taker)| {
+            *taker != own && self.gives_from(conn, after, *title, *taker, now).is_some_and(|ready| ready <= now)
+        });
+        ready.next().map(|(_, taker)| taker)
     }
 
     /// From when on the route of this connection, which would keep `after` others, gives it to `taker`.

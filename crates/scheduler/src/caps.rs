@@ -125,9 +125,18 @@ impl Caps {
         }
     }
 
-    /// Whether class `debtor` has something of the cap of `lender`, and that has nothing left.
+    /// Whether any class has something of another's cap.
+    pub(crate) const fn are_loans_out(&self) -> bool {
+        self.loans > 0
+    }
+
+    /// Whether class `debtor` has something of the cap of `lender` that its next connection to go gives back, and that is of use
+    /// there: the debtor has nothing too much, which would go first, and the lender has nothing left.
     pub(crate) fn owes(&self, debtor: usize, lender: usize) -> bool {
-        self.of(debtor).loans.get(lender).is_some_and(|loan| *loan > 0) && !self.of(lender).has_room()
+        let owner = self.of(lender);
+        let owed = || self.of(debtor).loans.get(lender).is_some_and(|loan| *loan > 0);
+        let none_too_much = || owner.excess() == 0 && self.of(debtor).excess() == 0;
+        self.loans > 0 && !owner.has_room() && none_too_much() && owed()
     }
 
     /// One connection more in a class. False if it has no room for it.

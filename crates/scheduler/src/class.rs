@@ -1,7 +1,6 @@
 //! One class: what has happened in it, and the orders in which its routes stand when a slot is to be given or taken.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
 use crate::heap::Heap;
 use crate::route::Route;
@@ -37,13 +36,14 @@ pub(crate) struct Class {
 #[derive(Debug, Default)]
 pub(crate) struct ClassCounters {
     pub(crate) connects: u64,
-    pub(crate) connect_time: Duration,
+    /// Nanoseconds, as all times here.
+    pub(crate) connect_ns: u64,
     pub(crate) connect_failures: u64,
     pub(crate) closes: CloseCounts,
     pub(crate) leases: u64,
-    pub(crate) hold_time: Duration,
+    pub(crate) hold_ns: u64,
     pub(crate) waits: u64,
-    pub(crate) wait_time: Duration,
+    pub(crate) wait_ns: u64,
     pub(crate) failed_waits: u64,
     pub(crate) exhausted: u64,
     pub(crate) transfers: u64,

@@ -19,7 +19,10 @@ impl Scheduler {
         route.charge(lease);
         let (clock, backlogged) = (route.clock, route.hungry_since.is_some());
         let counters = &mut self.class_mut(index).counters;
-        counters.hold_time = counters.hold_time.saturating_add(lease);
+        counters.hold_ns = counters.hold_ns.saturating_add(now.0.saturating_sub(since.0));
+        if clock >= self.virtual_time {
+            return;
+        }
         // Debts are forgiven in time: a route held back by its cap for an hour is not owed an hour.
         let patience = self.patience(index);
         let oldest_debt = self.virtual_time.saturating_sub(nanos(patience));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::class::Title;
 use crate::conn::{Conn, ConnState};
 use crate::list::Links;
+use crate::pace::nanos;
 use crate::route::Life;
 use crate::scheduler::{Mode, Scheduler};
 use crate::types::{CloseReason, ConnId, ConnectFailure, Decision, ExpireReason, Home, StateKey, Time};
@@ -24,7 +25,7 @@ impl Scheduler {
         let route = conn.route;
         let counters = &mut self.class_mut(route).counters;
         counters.connects += 1;
-        counters.connect_time = counters.connect_time.saturating_add(took);
+        counters.connect_ns = counters.connect_ns.saturating_add(nanos(took));
         self.welcome(route);
         self.routes[route].connecting -= 1;
         self.sums.connecting -= 1;
@@ -163,9 +164,11 @@ impl Scheduler {
     }
 
     /// The class of this route holds more than it may, those apart that are closing.
+    #[inline]
     pub(crate) fn is_beyond_class(&self, route: u32) -> bool {
         let class = self.routes[route].class();
-        self.caps.of(class).excess() > self.classes[class].closing
+        let excess = self.caps.of(class).excess();
+        excess > 0 && excess > self.classes[class].closing
     }
 
     /// This route holds more than its cap allows.

@@ -25,6 +25,11 @@ impl Scheduler {
             self.lend(conn, now);
             return Attach::Granted(self.conn_id(conn));
         }
+        self.attach_elsewhere(index, request, now)
+    }
+
+    /// The same for a route without an idle connection for it: an idle one of a sibling, or a place in the queue.
+    fn attach_elsewhere(&mut self, index: u32, request: Request, now: Time) -> Attach {
         if self.mode == Mode::Running
             && self.routes[index].queue.is_empty()
             && let Some(conn) = self.sibling_idle(index, &request)
@@ -180,10 +185,9 @@ impl Scheduler {
         let ticket = Ticket { index: waiter, generation: self.waiters.generation(waiter) };
         let route = self.conns[conn].route;
         if let Some(waiter) = self.end_wait(waiter) {
-            let waited = now.since(waiter.since);
             let counters = &mut self.class_mut(route).counters;
             counters.waits += 1;
-            counters.wait_time = counters.wait_time.saturating_add(waited);
+            counters.wait_ns = counters.wait_ns.saturating_add(now.0.saturating_sub(waiter.since.0));
             let route = &mut self.routes[route];
             self.faults.overtaken += u64::from(waiter.arrival <= route.last_arrival);
             route.last_arrival = waiter.arrival;
@@ -259,6 +263,7 @@ impl Scheduler {
     }
 
     /// An idle connection for this request: among the first few in the order of `reuse`, the best match.
+    #[inline]
     pub(crate) fn pick_idle(&self, route: u32, request: &Request) -> Option<u32> {
         let idle = &self.routes[route].idle;
         let (first, next): (_, fn(&_, u32) -> Option<u32>) = match self.limits.reuse {

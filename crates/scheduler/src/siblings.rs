@@ -145,12 +145,15 @@ impl Scheduler {
     }
 
     /// Enters the waiting ones among a route and its siblings with those that look for an idle connection.
+    #[inline]
     pub(crate) fn look_around(&mut self, route: u32) {
-        let first = self.routes[route].sibling;
-        if first == route {
-            return;
+        if self.routes[route].sibling != route {
+            self.look_around_ring(route);
         }
-        let mut member = first;
+    }
+
+    fn look_around_ring(&mut self, route: u32) {
+        let mut member = self.routes[route].sibling;
         loop {
             self.look_out(member);
             if member == route {
@@ -194,6 +197,7 @@ impl Scheduler {
     }
 
     /// Whether two routes, not the same, are siblings.
+    #[inline]
     pub(crate) fn are_siblings(&self, one: u32, other: u32) -> bool {
         // Nearly all have none.
         self.routes[one].sibling != one && one != other && self.ring(one).any(|member| member == other)

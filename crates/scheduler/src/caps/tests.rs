@@ -74,6 +74,16 @@ fn a_lowered_cap_is_an_excess_of_whoever_fits_nowhere() {
     assert_eq!((caps.of(1).excess(), caps.of(1).borrowed()), (1, 0), "what is not lent any more");
 }
 
+#[test]
+fn what_comes_back_to_a_class_that_has_too_much_is_of_no_use_to_it() {
+    let mut caps = caps(&[(Some(0), &[]), (Some(1), &[0]), (None, &[])]);
+    enter(&mut caps, 0, 1);
+    enter(&mut caps, 2, 1);
+    assert!(!caps.change(2, 1), "what it has lent it has not");
+    assert_eq!(caps.of(1).excess(), 1);
+    assert!(!caps.owes(0, 1) && !caps.may_move(0, 1));
+}
+
 /// One thing that happens to classes 0 to 3.
 #[derive(Debug, Clone)]
 enum Event {
@@ -96,6 +106,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// The books agree with the facts and with each other.
 fn audit(caps: &Caps, permits: &[u32; 4]) {
     for class in 0..4 {
+        assert!((0..4).all(|to| !caps.owes(class, to) || caps.may_move(class, to)), "{caps:?}");
         let account = caps.of(class);
         assert_eq!(account.permits(), permits[class], "class {class} of {caps:?}");
         let lent: u32 = (0..4).map(|other| caps.of(other).loans.get(class).copied().unwrap_or(0)).sum();
