@@ -190,7 +190,9 @@ mod tests {
         for cut in 0..row.len() {
             assert!(data_row(&row[..cut]).is_err(), "{cut}");
         }
-        for bad in [&b"\0\0x"[..], b"\xff\xff", b"\0\x01\0\0\0\x02a", b"\0\x01\xff\xff\xff\xfe", b"\0\x01\x7f\xff\xff\xff"] {
+        for bad in
+            [&b"\0\0x"[..], b"\xff\xff", b"\0\x01\0\0\0\x02a", b"\0\x01\xff\xff\xff\xfe", b"\0\x01\x7f\xff\xff\xff"]
+        {
             assert!(data_row(bad).is_err(), "{bad:?}");
         }
     }

@@ -105,10 +105,10 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// The books agree with the facts and with each other.
 fn audit(caps: &Caps, permits: &[u32; 4]) {
-    for class in 0..4 {
+    for (class, permits) in permits.iter().enumerate() {
         assert!((0..4).all(|to| !caps.owes(class, to) || caps.may_move(class, to)), "{caps:?}");
         let account = caps.of(class);
-        assert_eq!(account.permits(), permits[class], "class {class} of {caps:?}");
+        assert_eq!(account.permits(), *permits, "class {class} of {caps:?}");
         let lent: u32 = (0..4).map(|other| caps.of(other).loans.get(class).copied().unwrap_or(0)).sum();
         assert_eq!(account.lent(), lent, "{caps:?}");
         assert!(account.borrowed() == 0 || !account.has_room(), "class {class} owes beside its own room: {caps:?}");

@@ -146,7 +146,11 @@ impl Client {
     ///
     /// # Errors
     /// It is one too many.
-    pub(super) fn open_transaction(&mut self, demand: Demand, lease: &mut Lease<MyConnector>) -> Result<(), ErrorReply> {
+    pub(super) fn open_transaction(
+        &mut self,
+        demand: Demand,
+        lease: &mut Lease<MyConnector>,
+    ) -> Result<(), ErrorReply> {
         let kept = self.mode == PoolMode::Session || self.state.is_pinned_for_good() || lease.exchange.in_transaction();
         let Some(placing) = self.placing.as_mut().filter(|_| !kept && demand.traffic == Traffic::Transaction) else {
             return Ok(());
