@@ -318,7 +318,7 @@ fn a_session_that_is_held_to_its_connection_leaves_its_class() -> Result<()> {
     let mut pinned = scene.client()?;
     pinned.query("create temporary table t (a int)")?;
     let reserved = (USER.to_owned(), "reserved".to_owned(), "temporary table".to_owned());
-    assert_eq!(clients(&scene.evenkeel)?, [reserved.clone()]);
+    assert_eq!(clients(&scene.evenkeel)?, std::slice::from_ref(&reserved));
     // The class refills.
     let mut other = scene.client()?;
     assert_eq!(other.value("select 'free'")?, "free");
