@@ -132,6 +132,12 @@ impl Exchange {
         self.stage == Stage::Settled && !self.continues
     }
 
+    /// Whether the next packet begins an answer, or one more result of it.
+    #[must_use]
+    pub fn is_before_result(&self) -> bool {
+        matches!(self.stage, Stage::First(_)) && !self.continues
+    }
+
     /// Whether the server waits for a file.
     #[must_use]
     pub fn wants_file(&self) -> bool {

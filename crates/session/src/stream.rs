@@ -183,6 +183,14 @@ impl Stream {
         }
     }
 
+    /// The number of the compressed packet that is written next; `None` where nothing is compressed.
+    pub(crate) fn next_number(&mut self) -> Option<u8> {
+        match &mut self.transport {
+            Transport::Compressed(compressed) => Some(compressed.next_number()),
+            _ => None,
+        }
+    }
+
     fn take_socket(&mut self) -> Result<Socket, HandshakeError> {
         match mem::replace(&mut self.transport, Transport::Handshake) {
             Transport::Plain(socket) => Ok(socket),

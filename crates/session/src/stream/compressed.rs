@@ -108,6 +108,10 @@ impl Compressed {
         self.numbers.begin_reply();
     }
 
+    pub(super) fn next_number(&mut self) -> u8 {
+        *self.numbers.next()
+    }
+
     pub(super) fn is_quiet(&self) -> bool {
         self.consumed == self.content.len() && self.received.here().is_empty() && self.below.is_quiet()
     }

@@ -118,7 +118,7 @@ impl Client {
             if self.is_answered(server)? {
                 return Poll::Ready(Ok(()));
             }
-            let written = from_server != Side::More && self.poll_write_down(cx)?;
+            let written = from_server != Side::More && self.poll_write_down(cx, server)?;
             let from_client = self.poll_read_up(cx)?;
             // Both sides must have been asked once without success, or they would not wake this task.
             let room_made = written && from_server == Side::Full;
@@ -195,7 +195,7 @@ impl Client {
 
     /// Writes to the client what came, once the server has nothing more at hand: few, large writes. Returns whether all
     /// of it went out.
-    fn poll_write_down(&mut self, cx: &mut Context<'_>) -> Result<bool, Fault> {
+    fn poll_write_down(&mut self, cx: &mut Context<'_>, server: &ServerConnection) -> Result<bool, Fault> {
         let pending = self.work.down.pending();
         if pending == 0 {
             return Ok(false);
@@ -205,8 +205,19 @@ impl Client {
             Poll::Ready(Err(_)) => Err(Fault::ClientGone),
             Poll::Ready(Ok(())) => {
                 self.route.meters().bytes_sent.add(pending as u64);
+                if server.exchange.is_before_result() {
+                    self.follow_compression();
+                }
                 Ok(true)
             }
+        }
+    }
+
+    /// A result that begins in a compressed packet of its own takes that one's number, as it does with servers: they flush
+    /// after each result, and then count on from there. mysql_async insists on it.
+    fn follow_compression(&mut self) {
+        if let Some(number) = self.stream.next_number() {
+            self.work.reply.sequence = number.wrapping_sub(1);
         }
     }
 
