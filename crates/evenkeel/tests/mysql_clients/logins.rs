@@ -45,6 +45,9 @@ enum At {
     Native,
     /// One that asks the server about users it does not know.
     AskServer,
+    /// One whose users all have passwords, as those then seem to have whom it does not know. Elsewhere they are asked in the
+    /// way of any user, which a client may not know.
+    Passwords,
 }
 
 /// What a login ends with.
@@ -60,6 +63,7 @@ pub(crate) struct Doors {
     sha2: Evenkeel,
     native: Evenkeel,
     ask_server: Evenkeel,
+    passwords: Evenkeel,
 }
 
 /// The user that only the server knows.
@@ -97,18 +101,23 @@ pub(crate) const WAYS: &[Way] = &{
         way("the server's word, over TLS", User::Named(GUEST), Tls, At::AskServer),
         denied("wrong password: 1045", USER, Plain, At::Sha2),
         denied("wrong password over TLS: 1045", USER, Tls, At::Native),
-        denied("unknown user: 1045", "nobody", Plain, At::Sha2),
+        denied("unknown user: 1045", "nobody", Plain, At::Passwords),
         denied("wrong password, by the server's word: 1045", GUEST, Tls, At::AskServer),
     ]
 };
 
 impl Doors {
     pub(crate) fn open(server: &Server, identity: &Identity) -> Result<Self> {
-        let start = |mysql: &str| Evenkeel::start_for(Speaks::MySql, binary(), &config(server, identity, mysql)?);
+        let start = |mysql: &str, users: &str| {
+            let config = config(server, identity, mysql) + users;
+            Evenkeel::start_for(Speaks::MySql, binary(), &config)
+        };
+        let users = users_with_other_credentials()?;
         Ok(Self {
-            sha2: start("")?,
-            native: start("auth_plugin = \"mysql_native_password\"")?,
-            ask_server: start("unknown_users = \"ask_server\"")?,
+            sha2: start("", &users)?,
+            native: start("auth_plugin = \"mysql_native_password\"", &users)?,
+            ask_server: start("unknown_users = \"ask_server\"", &users)?,
+            passwords: start("", "")?,
         })
     }
 
@@ -122,6 +131,7 @@ impl Doors {
             At::Sha2 => &self.sha2,
             At::Native => &self.native,
             At::AskServer => &self.ask_server,
+            At::Passwords => &self.passwords,
         };
         let user = match way.user {
             User::Named(name) => name.to_owned(),
@@ -171,7 +181,18 @@ fn own(prefix: &str, client: &Client) -> String {
     format!("{prefix}_{}", client.database())
 }
 
-fn config(server: &Server, identity: &Identity, mysql: &str) -> Result<String> {
+/// A configuration with one user, who has a password.
+fn config(server: &Server, identity: &Identity, mysql: &str) -> String {
+    format!(
+        "{tls}\n[mysql]\n{mysql}\n[[servers]]\nname = \"main\"\nprotocol = \"mysql\"\naddress = \"{address}\"\nbudget = 20\n\
+         [[databases]]\nname = \"{DATABASE}\"\nserver = \"main\"\n[[users]]\nname = \"{USER}\"\npassword = \"{PASSWORD}\"\n",
+        tls = identity.section("prefer"),
+        address = server.address(),
+    )
+}
+
+/// Users of each client whose password Evenkeel does not know, only what proves it.
+fn users_with_other_credentials() -> Result<String> {
     let password = Secret::from(PASSWORD);
     let text = |secret: Secret| String::from_utf8(secret.expose().to_vec());
     let hash = text(native::Hash::from_password(&password).to_text())?;
@@ -179,24 +200,17 @@ fn config(server: &Server, identity: &Identity, mysql: &str) -> Result<String> {
     let verifier = caching_sha2::Verifier::from_password(&password, salt, caching_sha2::Rounds::DEFAULT)?;
     let verifier = text(verifier.to_text())?;
     let key = format!("{}{}", ed25519::PublicKey::PREFIX, ed25519::PublicKey::from_password(&password).to_text());
-    let mut config = format!(
-        "{tls}\n[mysql]\n{mysql}\n[[servers]]\nname = \"main\"\nprotocol = \"mysql\"\naddress = \"{address}\"\nbudget = 20\n\
-         [[databases]]\nname = \"{DATABASE}\"\nserver = \"main\"\n[[users]]\nname = \"{USER}\"\npassword = \"{PASSWORD}\"\n",
-        tls = identity.section("prefer"),
-        address = server.address(),
-    );
-    let mut users = Vec::new();
+    let mut users = String::new();
     for client in CLIENTS {
-        let credentials = [("hashed", &hash), ("signed", &key), ("rsa", &verifier), ("tls", &verifier)];
-        users.extend(credentials.map(|(prefix, credential)| (own(prefix, &client), credential)));
+        for (prefix, credential) in [("hashed", &hash), ("signed", &key), ("rsa", &verifier), ("tls", &verifier)] {
+            // What proves the user here proves nothing to servers of another kind, and need not.
+            write!(
+                users,
+                "[[users]]\nname = \"{name}\"\npassword = '''{credential}'''\nserver_user = \"{USER}\"\n\
+                 server_password = \"{PASSWORD}\"\n",
+                name = own(prefix, &client),
+            )?;
+        }
     }
-    for (name, credential) in users {
-        // What proves the user here proves nothing to servers of another kind, and need not.
-        write!(
-            config,
-            "[[users]]\nname = \"{name}\"\npassword = '''{credential}'''\nserver_user = \"{USER}\"\n\
-             server_password = \"{PASSWORD}\"\n"
-        )?;
-    }
-    Ok(config)
+    Ok(users)
 }
