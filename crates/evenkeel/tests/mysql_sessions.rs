@@ -88,7 +88,7 @@ fn with_the_session(server: &Server) -> Result<()> {
 }
 
 fn with_the_statement(server: &Server) -> Result<()> {
-    let scene = MySetup::new().toml("[pool]\nmode = \"statement\"").before(server)?;
+    let scene = MySetup::new().budget(1).toml("[pool]\nmode = \"statement\"").before(server)?;
     let mut wire = scene.client()?;
     assert_eq!(wire.answers("select 1; select 2")?.len(), 2);
     for begin in ["begin", "start transaction", "select 1; begin"] {

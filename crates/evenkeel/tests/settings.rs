@@ -7,7 +7,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Scene, Script, Setup, backend, errors, fails_with, tags};
+use common::{DATABASE, Scene, Script, Setup, backend, errors, fails_with, tags};
 use testkit::{Result, Wire, poll_until};
 
 /// A setting that the server does not report, so that only the text of statements tells what became of it.
@@ -226,6 +226,13 @@ fn what_cannot_be_moved_holds_the_session_and_is_gone_after_it() -> Result<()> {
 
 /// Neither server connection holds anything of a session that has ended.
 fn assert_clean(scene: &Scene, wire: &mut Wire) -> Result<()> {
+    // Every session sees these two of every other one, also of one that is just being put in order.
+    let seen_by_all = "select (select count(*) from pg_locks where locktype = 'advisory')
+        + (select count(*) from pg_class where relname = 'mine')";
+    let mut watcher = scene.pg.superuser(DATABASE)?;
+    poll_until(Duration::from_secs(10), "locks and tables to be gone", || {
+        Ok((watcher.value(seen_by_all)? == "0").then_some(()))
+    })?;
     let left = "select (select count(*) from pg_prepared_statements where name not like '\\_\\_ek\\_%')
         + (select count(*) from pg_listening_channels()) + (select count(*) from pg_cursors where is_holdable)
         + (select count(*) from pg_locks where locktype = 'advisory')
