@@ -1,7 +1,6 @@
 //! The one value that owns everything: pools, routes, clients, and what shall hold for them.
 
 use std::{
-    collections::HashMap,
     error::Error,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
@@ -9,8 +8,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use auth::{rsa::KeyPair, scram::Key};
-use pool::{ClassLimits, RouteId, RouteLimits, TransactionLimit};
-use route::{ClassIndex, Identity, LimitMode, Limits, NoRoute, Resolved, ServerIndex};
+use pool::RouteId;
+use route::{ClassIndex, NoRoute, Resolved};
 use tokio::{
     runtime::Handle,
     sync::{OnceCell, Semaphore},
@@ -21,16 +20,19 @@ use crate::{
     decoys::Decoys,
     driver::{AnyLink, Driver},
     flow::Buffers,
-    lane::{Flavour, Ground, Handling, Lane, Names},
+    lane::{Flavour, Lane},
     mysql::{Facts, guest::CHECKS_MAX},
-    observe::ServerMeters,
     plan::Plan,
-    pools::AnyPool,
     registry::{Alarm, DUE_INTERVAL, Registry},
-    seats::{ClassRules, Era, class_id},
     secrets::{UserSecret, random},
     stream::Codecs,
 };
+
+mod world;
+
+pub(crate) use world::Guest;
+pub use world::ServerPool;
+use world::{LaneKey, World, route_limits};
 
 /// The most routes. Names of databases under `*` come from clients, who can invent them.
 pub const ROUTES_MAX: usize = 100_000;
@@ -67,50 +69,6 @@ pub struct Engine {
     /// Turns for checking passwords of guests at servers.
     pub(crate) guest_checks: Semaphore,
     world: Mutex<World>,
-}
-
-/// Pools and routes, which change together.
-#[derive(Debug)]
-struct World {
-    clients: Arc<Registry>,
-    servers: HashMap<Arc<str>, ServerPool>,
-    /// How many drivers there were.
-    drivers: u32,
-    /// Under which configuration sessions choose their classes.
-    era: Era,
-    lanes: HashMap<LaneKey, AnyLink>,
-    /// Users that the plan does not know, by server and name: each server has passwords of its own.
-    guests: HashMap<(Arc<str>, Arc<str>), Guest>,
-}
-
-/// A user that the plan does not know.
-#[derive(Debug, Clone)]
-pub(crate) struct Guest {
-    /// The password that a server has accepted.
-    pub(crate) secret: Arc<UserSecret>,
-    /// When that was, last.
-    pub(crate) accepted: Instant,
-}
-
-/// What a route is found by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct LaneKey {
-    user: Arc<str>,
-    database: Arc<str>,
-    flavour: Flavour,
-}
-
-/// The pool of one server.
-#[derive(Debug, Clone)]
-pub struct ServerPool {
-    /// The server as configured.
-    pub server: route::Server,
-    /// Its pool.
-    pub pool: AnyPool,
-    /// What happens to its connections.
-    pub meters: Arc<ServerMeters>,
-    driver: Driver,
-    rules: ClassRules,
 }
 
 /// Why there is no route for a client.
@@ -377,229 +335,4 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl ServerPool {
-    /// Takes over what the configuration says of the server. Its classes hold at once.
-    fn take_over(&mut self, server: &route::Server) {
-        let classes = &server.classes;
-        for (index, class) in classes.iter() {
-            let lends_to = classes.lends_to(index).iter().copied().map(class_id).collect();
-            self.pool.set_class(class_id(index), ClassLimits { cap: class.cap, lends_to });
-        }
-        // Numbers that no class has any more.
-        for (index, _) in self.rules.classes().iter().filter(|(index, _)| index.get() >= classes.list().len()) {
-            self.pool.set_class(class_id(index), ClassLimits::default());
-        }
-        if !classes.is_single() {
-            self.meters.classes.measure(classes.list().len());
-        }
-        let limit = &server.transaction_limit;
-        self.pool.set_transaction_limit(TransactionLimit {
-            mode: match limit.mode {
-                LimitMode::Off => pool::LimitMode::Off,
-                LimitMode::On => pool::LimitMode::On,
-                LimitMode::DryRun => pool::LimitMode::DryRun,
-            },
-            fraction: limit.fraction,
-            classes: classes.transactional().into_iter().map(class_id).collect(),
-        });
-        self.rules = ClassRules::new(classes, limit);
-        self.server = server.clone();
-    }
-}
-
-impl World {
-    /// One without servers.
-    fn of(clients: Arc<Registry>) -> Self {
-        Self {
-            clients,
-            servers: HashMap::new(),
-            drivers: 0,
-            era: Era::default(),
-            lanes: HashMap::new(),
-            guests: HashMap::new(),
-        }
-    }
-
-    fn update_servers(&mut self, plan: &Plan) {
-        let wanted: Vec<_> = plan.table.servers().iter().zip(&plan.servers).collect();
-        let moved = |name: &Arc<str>, known: &ServerPool| {
-            !wanted.iter().any(|(server, _)| server.name == *name && server.address == known.server.address)
-        };
-        self.servers.retain(|name, known| {
-            let gone = moved(name, known);
-            if gone {
-                let pool = known.pool.clone();
-                tokio::spawn(async move { pool.close(Duration::from_secs(60)).await });
-            }
-            !gone
-        });
-        self.era = self.era.next();
-        for (server, wanted) in wanted {
-            match self.servers.get_mut(&server.name) {
-                Some(known) => {
-                    known.take_over(server);
-                    known.pool.set_settings(wanted.pool.clone());
-                    known.driver.update(plan, wanted);
-                }
-                None => {
-                    let meters = Arc::new(ServerMeters::new(server.name.clone(), self.clients.clone()));
-                    let driver = Driver::new(self.drivers, server, plan, wanted, &meters);
-                    self.drivers += 1;
-                    let rules = ClassRules::new(&server.classes, &server.transaction_limit);
-                    let mut known = ServerPool { pool: driver.pool(), meters, driver, rules, server: server.clone() };
-                    known.take_over(server);
-                    self.servers.insert(server.name.clone(), known);
-                }
-            }
-        }
-    }
-
-    /// Retires every route of a user.
-    fn retire_lanes_of(&mut self, server: &Arc<str>, user: &Arc<str>) {
-        let is_theirs = |key: &LaneKey, link: &mut AnyLink| key.user == *user && link.lane().server == *server;
-        let gone: Vec<_> = self.lanes.extract_if(is_theirs).map(|(_, link)| link).collect();
-        for link in gone {
-            self.retire(link.lane());
-        }
-    }
-
-    /// Closes a lane's routes.
-    fn retire(&self, lane: &Lane) {
-        for route in lane.ids() {
-            lane.pool().remove_route(route);
-            if let Some(known) = self.servers.get(&lane.server) {
-                known.meters.forget_route(route);
-            }
-        }
-    }
-
-    /// Under which configuration the clients of a server choose their classes.
-    fn era_of(&self, rules: &ClassRules) -> Era {
-        if rules.is_plain() { Era::PLAIN } else { self.era }
-    }
-
-    /// Updates the routes that stay what they are, and takes out the others.
-    fn retire_lanes(&mut self, plan: &Plan, old: &Plan) -> Vec<Arc<Lane>> {
-        let mut retired = Vec::new();
-        let mut lanes = std::mem::take(&mut self.lanes);
-        lanes.retain(|LaneKey { user, database, .. }, link| {
-            let lane = link.lane();
-            let resolved = plan.table.resolve(user, database);
-            let stays = match (&resolved, old.table.resolve(user, database)) {
-                (Ok(new), Ok(old_resolved)) => {
-                    let server = plan.table.server(new.server);
-                    server.name == lane.server
-                        && server.address == old.table.server(old_resolved.server).address
-                        && new.server_user == lane.server_user
-                        && new.server_database == lane.server_database
-                        && same_credential(plan.secret(new, user, database), old.secret(&old_resolved, user, database))
-                }
-                _ => false,
-            };
-            match resolved {
-                Ok(resolved) if stays => {
-                    let server = plan.table.server(resolved.server);
-                    let limits = |class| plan.table.limits(resolved.server, class, user, database);
-                    let rules = self.servers.get(&server.name).map(|known| known.rules.clone());
-                    let rules = rules.unwrap_or_else(|| ClassRules::new(&server.classes, &server.transaction_limit));
-                    let era = self.era_of(&rules);
-                    for (route, class) in lane.seats.change(rules, era) {
-                        let limits = class.map(|class| route_limits(class, &limits(class)));
-                        lane.pool().set_route_limits(route, limits.unwrap_or_else(|| parked(&resolved.terms.limits)));
-                    }
-                    lane.terms.store(Arc::new(resolved.terms));
-                    lane.handling.store(Arc::new(handling(plan)));
-                    true
-                }
-                _ => {
-                    retired.push(lane.clone());
-                    false
-                }
-            }
-        });
-        self.lanes = lanes;
-        retired
-    }
-
-    fn open_lane(&self, plan: &Plan, key: &LaneKey, resolved: &Resolved) -> Result<AnyLink, LaneError> {
-        let LaneKey { user, database, flavour } = key;
-        let server = plan.table.server(resolved.server);
-        // A reload may have replaced the plan between the look-up of the route and the lock on the world.
-        let known = self.servers.get(&server.name).ok_or(LaneError::TooMany)?;
-        let names = Names {
-            user: user.clone(),
-            database: database.clone(),
-            server: server.name.clone(),
-            server_user: resolved.server_user.clone(),
-            server_database: resolved.server_database.clone(),
-            flavour: *flavour,
-        };
-        let guest = || self.guests.get(&(server.name.clone(), user.clone())).map(|guest| guest.secret.clone());
-        let secret = plan.secret(resolved, user, database).or_else(guest);
-        let ground = Ground {
-            terms: resolved.terms.clone(),
-            handling: handling(plan),
-            rules: known.rules.clone(),
-            era: self.era_of(&known.rules),
-        };
-        let limits = route_limits(ClassIndex::DEFAULT, &resolved.terms.limits);
-        let lane = |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, ground);
-        let link = known.driver.open(&names, secret, limits, lane);
-        known.meters.name_route(link.lane().id, user.clone(), database.clone());
-        Ok(link)
-    }
-}
-
-impl Plan {
-    /// What proves the server user of a route.
-    fn secret(&self, resolved: &Resolved, user: &str, database: &str) -> Option<Arc<UserSecret>> {
-        match resolved.identity {
-            Identity::Database => self
-                .databases
-                .get(database)
-                .or_else(|| self.databases.get(&self.table.database(resolved.database).name))
-                .cloned(),
-            Identity::Client | Identity::User => {
-                let entry = self.users.get(user)?;
-                entry.server_secret.clone().or_else(|| entry.secret.clone())
-            }
-        }
-    }
-
-    /// The server that a database leads to, for messages.
-    #[must_use]
-    pub fn server_name(&self, index: ServerIndex) -> &Arc<str> {
-        &self.table.server(index).name
-    }
-}
-
-fn handling(plan: &Plan) -> Handling {
-    Handling { prepared: plan.prepared, message_len_max: plan.message_len_max }
-}
-
-fn same_credential(one: Option<Arc<UserSecret>>, other: Option<Arc<UserSecret>>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => one.credential() == other.credential(),
-        _ => false,
-    }
-}
-
-/// What the scheduler is told of a lane's route in this class.
-fn route_limits(class: ClassIndex, limits: &Limits) -> RouteLimits {
-    RouteLimits {
-        class: class_id(class),
-        weight: limits.weight,
-        guarantee: limits.guarantee,
-        cap: limits.cap,
-        min_idle: limits.min_idle,
-        max_waiters: limits.max_waiters,
-    }
-}
-
-/// The same of a route whose class is no more: its clients are served, and nothing is kept for others.
-fn parked(limits: &Limits) -> RouteLimits {
-    RouteLimits { guarantee: 0, min_idle: 0, ..route_limits(ClassIndex::DEFAULT, limits) }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use route::Table;
+use route::{Identity, Resolved, Table};
 
 use crate::{dialling::Dialling, lane::Prepared, proxy_header::Trusted, registry::ClientLimits, secrets::UserSecret};
 
@@ -35,6 +35,23 @@ pub struct Plan {
     pub message_len_max: usize,
     /// Who may use the console, and how.
     pub console: HashMap<Arc<str>, ConsoleRole>,
+}
+
+impl Plan {
+    /// What proves the server user of a route.
+    pub(crate) fn secret(&self, resolved: &Resolved, user: &str, database: &str) -> Option<Arc<UserSecret>> {
+        match resolved.identity {
+            Identity::Database => self
+                .databases
+                .get(database)
+                .or_else(|| self.databases.get(&self.table.database(resolved.database).name))
+                .cloned(),
+            Identity::Client | Identity::User => {
+                let entry = self.users.get(user)?;
+                entry.server_secret.clone().or_else(|| entry.secret.clone())
+            }
+        }
+    }
 }
 
 /// How the connections to one server are pooled.

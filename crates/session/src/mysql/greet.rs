@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin as StdPin, sync::Arc, time::Duration};
 use auth::{Channel, Learned};
 use mysql::{
     Capabilities, ErrorReply, ProtocolError, Status,
-    handshake::{ChangeUser, Greeting, HandshakeResponse, Nonce, PAYLOAD_LEN_MAX, SslRequest},
+    handshake::{Greeting, HandshakeResponse, Nonce, PAYLOAD_LEN_MAX, SslRequest},
     login::{Accepted, Demand, Exists, Given, Login, Opening, Refusal as Refused, Step, Terms},
     packet::{HEADER_LEN, Header},
     settings::Settings,
@@ -27,80 +27,24 @@ use crate::{
     approach::Approach,
     console::{self, Operator},
     driver::AnyLink,
-    engine::{Engine, LaneError},
+    engine::Engine,
     lane::{Flavour, Link},
     plan::{AuthMethod, ClientTls, Plan, UserEntry},
-    registry::{Admission, Full, KEY_LEN, Party, Presence},
+    registry::{Admission, KEY_LEN, Party},
     secrets::random,
     stream::Stream,
 };
 
+mod offer;
+mod reentry;
+mod refusal;
+
+use offer::{CHARSET, offered, version};
+pub(super) use reentry::{Admitted, Reentry};
+pub(super) use refusal::{Refusal, no_lane};
+
 /// How long a refused client may take to read why.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What every client is offered, apart from what depends on the servers behind and on the configuration.
-const OFFERED: Capabilities = Capabilities::LONG_PASSWORD
-    .with(Capabilities::FOUND_ROWS)
-    .with(Capabilities::LONG_FLAG)
-    .with(Capabilities::CONNECT_WITH_DB)
-    .with(Capabilities::IGNORE_SPACE)
-    .with(Capabilities::PROTOCOL_41)
-    .with(Capabilities::INTERACTIVE)
-    .with(Capabilities::TRANSACTIONS)
-    .with(Capabilities::SECURE_CONNECTION)
-    .with(Capabilities::MULTI_STATEMENTS)
-    .with(Capabilities::MULTI_RESULTS)
-    .with(Capabilities::PS_MULTI_RESULTS)
-    .with(Capabilities::PLUGIN_AUTH)
-    .with(Capabilities::CONNECT_ATTRS)
-    .with(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA)
-    .with(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS)
-    .with(Capabilities::DEPRECATE_EOF);
-
-/// What is offered if the servers behind can do it.
-///
-/// Results without column definitions are not, by neither server's flag for them. MySQL's
-/// ([`OPTIONAL_RESULTSET_METADATA`](Capabilities::OPTIONAL_RESULTSET_METADATA)) belongs to a login, so that it would take server
-/// connections of their own kind for hardly any client. By MariaDB's ([`CACHE_METADATA`](Capabilities::CACHE_METADATA)) a server
-/// leaves out what it last told on that connection, which may have been another client, of the same statement.
-const PASSED_ON: Capabilities = Capabilities::SESSION_TRACK.with(Capabilities::QUERY_ATTRIBUTES);
-
-/// The version shown while no server has told its own and none is configured: drivers read numbers out of it.
-const VERSION_UNKNOWN: &[u8] = b"8.0.36-evenkeel";
-
-/// `utf8mb4_general_ci`, as the collation that our greeting names.
-const CHARSET: u8 = 45;
-
-/// Why somebody is not let in.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// Gone, or never was a client: nobody to tell.
-    Gone,
-    /// Told why.
-    Told(Box<ErrorReply>),
-    /// Told only that access is denied; the true reason is for the log.
-    Secret { user: Vec<u8>, why: Refused },
-}
-
-impl From<ErrorReply> for Refusal {
-    fn from(reply: ErrorReply) -> Self {
-        Self::Told(Box::new(reply))
-    }
-}
-
-impl From<Full> for Refusal {
-    fn from(full: Full) -> Self {
-        let message = format!("{} (the limit is {})", full.what, full.limit);
-        let is_total = full.what.contains("no more connections");
-        if is_total { ErrorReply::too_many_connections(message) } else { ErrorReply::user_limit(message) }.into()
-    }
-}
-
-impl From<ProtocolError> for Refusal {
-    fn from(error: ProtocolError) -> Self {
-        ErrorReply::bad_handshake(format!("Bad handshake: {error}")).into()
-    }
-}
 
 /// A socket whose owner has not logged in yet, or is about to log in anew.
 struct Guest<'a> {
@@ -413,88 +357,6 @@ impl Guest<'_> {
     }
 }
 
-/// A client that logs in anew on its connection.
-pub(super) struct Reentry<'a> {
-    pub(super) stream: &'a mut Stream,
-    pub(super) capabilities: Capabilities,
-    pub(super) presence: &'a mut Presence,
-    /// The nonce of our greeting.
-    pub(super) greeted: Nonce,
-    /// What it sent ahead.
-    pub(super) read: Vec<u8>,
-}
-
-/// A client that has logged in anew and waits to be told so.
-pub(super) struct Admitted {
-    pub(super) route: Arc<Link<Mysql>>,
-    pub(super) state: State,
-    pub(super) words: Words,
-    pub(super) sequence: u8,
-    /// What it sent behind its proof.
-    pub(super) read: Vec<u8>,
-}
-
-/// A client's session is over.
-pub(super) struct Left;
-
-impl Reentry<'_> {
-    /// `COM_CHANGE_USER`: who it is, under which limits, and where its work goes from now on. A client that is refused is
-    /// told, and its session ends, as on a server.
-    ///
-    /// # Errors
-    /// It is gone, or was refused and told.
-    pub(super) async fn change_user(self, engine: &Arc<Engine>, command: ChangeUser) -> Result<Admitted, Left> {
-        let peer = self.presence.entry().peer;
-        let mut guest = Guest {
-            stream: self.stream,
-            read: self.read,
-            out: Vec::new(),
-            sequence: 1,
-            capabilities: self.capabilities,
-        };
-        let limit = engine.plan().login_timeout;
-        let changed = timeout(limit, guest.change_user(engine, &command, self.greeted, self.presence)).await;
-        match changed.unwrap_or(Err(Refusal::Gone)) {
-            Ok(admitted) => Ok(admitted),
-            Err(Refusal::Gone) => Err(Left),
-            Err(Refusal::Told(reply)) => {
-                guest.refuse(&reply).await;
-                Err(Left)
-            }
-            Err(Refusal::Secret { user, why }) => {
-                tracing::info!(%peer, user = %String::from_utf8_lossy(&user), %why, "change of user refused");
-                let host = peer.ip().map_or_else(|| "localhost".to_owned(), |ip| ip.to_string());
-                guest.refuse(&why.reply(&user, &host)).await;
-                Err(Left)
-            }
-        }
-    }
-}
-
-impl Guest<'_> {
-    async fn change_user(
-        &mut self,
-        engine: &Arc<Engine>,
-        command: &ChangeUser,
-        greeted: Nonce,
-        presence: &mut Presence,
-    ) -> Result<Admitted, Refusal> {
-        let plan = engine.plan();
-        let user = text(&command.user)?;
-        let entry = plan.users.get(&*user).cloned();
-        let accepted = self.authenticate(engine, &plan, Opening::ChangeUser(command), entry.as_ref(), greeted).await?;
-        let database = command.database.clone().unwrap_or_default();
-        let charset = command.charset.unwrap_or_else(|| u16::from(CHARSET));
-        let (route, settings) = self.find_route(engine, &user, &database, charset, accepted).await?;
-        let (user_limit, database_limit) = limits(&plan, &user, &route)?;
-        presence.rename((user, user_limit), (route.database.clone(), database_limit))?;
-        let state = State::new(settings, route.shared.reading());
-        let words = Words::new(&route, &command.attributes);
-        self.write().await?;
-        Ok(Admitted { route, state, words, sequence: self.sequence, read: std::mem::take(&mut self.read) })
-    }
-}
-
 /// How many clients the user and the database may have, where their own entries say so.
 fn limits(plan: &Plan, user: &str, route: &Link<Mysql>) -> Result<(Option<u32>, Option<u32>), Refusal> {
     let resolved = plan.table.resolve(user, &route.database).map_err(|error| no_lane(error.into(), &route.database))?;
@@ -537,49 +399,9 @@ fn demand(engine: &Engine, plan: &Plan, user: &[u8], entry: Option<&UserEntry>) 
     }
 }
 
-/// What clients are offered: nothing that a server behind cannot do.
-fn offered(engine: &Engine, plan: &Plan) -> Capabilities {
-    let mut offered = OFFERED;
-    let facts = engine.mysql_facts();
-    if !facts.is_empty() {
-        offered |= facts.iter().fold(PASSED_ON, |both, facts| both & facts.capabilities);
-    }
-    if plan.client_tls.acceptor().is_some() {
-        offered |= Capabilities::SSL;
-    }
-    if plan.mysql.local_infile {
-        offered |= Capabilities::LOCAL_FILES;
-    }
-    for way in &plan.mysql.compression {
-        offered |= compression::capability(*way);
-    }
-    offered
-}
-
-/// The version that clients see: as configured, else the lowest of the servers behind.
-fn version(engine: &Engine, plan: &Plan) -> Vec<u8> {
-    if let Some(version) = &plan.mysql.server_version {
-        return version.as_bytes().to_vec();
-    }
-    let number = |facts: &Arc<Facts>| mysql::handshake::version_number(&facts.version);
-    let lowest = engine.mysql_facts().into_iter().min_by_key(number);
-    lowest.map_or_else(|| VERSION_UNKNOWN.to_vec(), |facts| facts.version.clone())
-}
-
 fn text(name: &[u8]) -> Result<Arc<str>, Refusal> {
     match std::str::from_utf8(name) {
         Ok(name) => Ok(name.into()),
         Err(_) => Err(ErrorReply::bad_handshake("User and database names must be UTF-8").into()),
-    }
-}
-
-pub(super) fn no_lane(error: LaneError, database: &str) -> Refusal {
-    match error {
-        LaneError::NoRoute(route::NoRoute::UnknownDatabase { name, nearest }) => {
-            tracing::info!(database = name, nearest, "no such database");
-            ErrorReply::unknown_database(database).into()
-        }
-        LaneError::OtherProtocol(_) => ErrorReply::unknown_database(database).into(),
-        error => ErrorReply::not_allowed(error.to_string()).into(),
     }
 }
