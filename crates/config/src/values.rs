@@ -33,7 +33,7 @@ pub(crate) enum ValueError {
 }
 
 fn parse_size(text: &str) -> Result<u64, ValueError> {
-    let (number, unit) = split_while(text.trim(), |c| c.is_ascii_digit());
+    let (number, unit) = words::split_while(text.trim(), |c| c.is_ascii_digit());
     let unit = unit.trim_start();
     match (number, unit) {
         ("", _) | (_, "") => return Err(ValueError::Size),
@@ -43,10 +43,6 @@ fn parse_size(text: &str) -> Result<u64, ValueError> {
     let length = length.ok_or_else(|| ValueError::UnknownSizeUnit(unit.into()))?;
     let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(length));
     bytes.filter(|bytes| i64::try_from(*bytes).is_ok()).ok_or(ValueError::TooLarge)
-}
-
-fn split_while(text: &str, keep: impl Fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(|c| !keep(c)).unwrap_or(text.len()))
 }
 
 /// A duration that is always above zero. Written `"5s"`, `"250ms"`, `"1h30m"`.

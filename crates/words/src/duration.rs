@@ -111,8 +111,8 @@ fn duration(text: &str) -> Result<Duration, DurationError> {
         return Err(DurationError::Form);
     }
     while !rest.is_empty() {
-        let (number, after) = split_while(rest, |c| c.is_ascii_digit());
-        let (unit, after) = split_while(after, char::is_alphabetic);
+        let (number, after) = crate::split_while(rest, |c| c.is_ascii_digit());
+        let (unit, after) = crate::split_while(after, char::is_alphabetic);
         match (number, unit) {
             ("", _) => return Err(DurationError::Form),
             (_, "") if after.is_empty() => return Err(DurationError::NoUnit(number.into())),
@@ -127,10 +127,6 @@ fn duration(text: &str) -> Result<Duration, DurationError> {
     }
     let total = Duration::from_nanos(total);
     if total > DURATION_MAX { Err(DurationError::TooLong) } else { Ok(total) }
-}
-
-fn split_while(text: &str, keep: impl Fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(|c| !keep(c)).unwrap_or(text.len()))
 }
 
 fn is_off(text: &str) -> bool {

@@ -19,3 +19,12 @@ pub use duration::{
     write_test_after, write_timeout,
 };
 pub use nearest::nearest;
+
+/// Splits a text before its first character that is not to be kept.
+///
+/// ```
+/// assert_eq!(words::split_while("16MiB", |c| c.is_ascii_digit()), ("16", "MiB"));
+/// ```
+pub fn split_while(text: &str, keep: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !keep(c)).unwrap_or(text.len()))
+}

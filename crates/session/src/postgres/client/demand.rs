@@ -1,5 +1,7 @@
 //! What a unit of work asks of a server connection: told from its messages before any of them is sent.
 
+use std::collections::HashMap;
+
 use pg::{
     frame::{HEADER_LEN, Header, client},
     statement::ClientStatements,
@@ -14,7 +16,7 @@ use crate::demand::{Demand, SetsSettings};
 /// What the unit of work at the start of `bytes` asks for, as far as it is here. A message that makes no sense asks for
 /// nothing: it is refused where it is sent.
 pub(super) fn of_unit(bytes: &[u8], statements: &ClientStatements) -> Demand {
-    let mut unit = Unit { statements, parsed: Vec::new(), demand: None };
+    let mut unit = Unit { statements, parsed: HashMap::new(), demand: None };
     let mut rest = bytes;
     while let Ok(Some(header)) = Header::peek(rest) {
         let body = rest.get(HEADER_LEN..header.total.min(rest.len())).unwrap_or_default();
@@ -84,8 +86,8 @@ fn kind(verdict: Verdict) -> StatementKind {
 /// A unit of work that is being looked at.
 struct Unit<'a> {
     statements: &'a ClientStatements,
-    /// Statements that the unit itself names, the last one last.
-    parsed: Vec<view::Parse<'a>>,
+    /// What the statements ask for that the unit itself names: each text is looked at once, however often it is bound.
+    parsed: HashMap<&'a [u8], Demand>,
     demand: Option<Demand>,
 }
 
@@ -95,7 +97,9 @@ impl<'a> Unit<'a> {
             client::QUERY => view::query(body).ok().map(|text| of_text(text, sql::inspect(text, true))),
             client::FUNCTION_CALL => Some(Demand::statement(StatementKind::Call)),
             client::PARSE => {
-                self.parsed.extend(view::parse(body));
+                let parsed = view::parse(body).ok();
+                self.parsed
+                    .extend(parsed.map(|parse| (parse.name, of_text(parse.text, sql::inspect(parse.text, true)))));
                 None
             }
             client::BIND => view::bind_names(body).and_then(|(_, name, _)| self.of_statement(name)),
@@ -109,11 +113,8 @@ impl<'a> Unit<'a> {
 
     /// What the client's statement of this name asks for.
     fn of_statement(&self, name: &[u8]) -> Option<Demand> {
-        if let Some(parse) = self.parsed.iter().rev().find(|parse| parse.name == name) {
-            return Some(of_text(parse.text, sql::inspect(parse.text, true)));
-        }
-        let statement = self.statements.get(name)?;
-        Some(of_text(statement.text(), statement.verdict()))
+        let known = || self.statements.get(name).map(|known| of_text(known.text(), known.verdict()));
+        self.parsed.get(name).copied().or_else(known)
     }
 }
 
