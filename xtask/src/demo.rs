@@ -1,5 +1,5 @@
 //! The demo: a real server, 20 connections to it, three users, two databases, 200 clients, and who got what; with PostgreSQL
-//! first, then with MariaDB and with MySQL.
+//! first, then with MariaDB and with MySQL. Then classes, and a limit on transactions.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,10 +9,12 @@ use testkit::mysql::{self, Install, Kind, skipped};
 use testkit::{Evenkeel, Login, Options, Postgres};
 
 use crate::bench::build_evenkeel;
-use crate::load::{Load, Plan, Protocol, Sight};
+use crate::load::{Introduction, Load, Plan, Protocol, Sight};
 use crate::report::{Table, ms, whole};
 use crate::scene::{CONSOLE, OPERATOR, PASSWORD, Scene, console};
 use crate::setup;
+
+mod classes;
 
 /// When the demo ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,6 +91,7 @@ pub(crate) fn run(length: Length) -> Result<()> {
             _ => shows.push(Show::start(&binary, Backend::MySql(kind))?),
         }
     }
+    classes::show(&binary)?;
     if length == Length::UntilInterrupted {
         println!("\nCtrl-C ends it. Until then, every {} s:\n", LINE_PERIOD.as_secs());
         loop {
@@ -116,6 +119,7 @@ impl Show {
             budget: 20,
             users: &["reports", "shop", "cron"].map(|user| (user, Login::Scram)),
             databases: &["sales", "stock"],
+            ..Scene::default()
         };
         let (server, evenkeel) = match backend {
             Backend::Postgres => {
@@ -262,6 +266,7 @@ impl Show {
             clients: crowd.clients,
             sql: self.sql(crowd),
             period: crowd.period,
+            introduction: Introduction::default(),
         }
     }
 

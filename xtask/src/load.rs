@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use testkit::mysql;
 use testkit::pgbench::Latencies;
 use testkit::{MyWire, Wire, poll_until};
 
@@ -39,6 +40,19 @@ pub(crate) struct Plan {
     pub(crate) sql: String,
     /// Pause of each client from the start of one query to the start of the next; zero for none.
     pub(crate) period: Duration,
+    /// What each client says of itself besides.
+    pub(crate) introduction: Introduction,
+}
+
+/// What a client says of itself besides its name, so that it is told apart from others of the same user.
+#[derive(Clone, Default)]
+pub(crate) struct Introduction {
+    /// The name of its program, if it tells one.
+    pub(crate) program: Option<&'static str>,
+    /// Capabilities of a MySQL client beyond the usual.
+    pub(crate) capabilities: u32,
+    /// What it asks first, once.
+    pub(crate) opening: Option<&'static str>,
 }
 
 /// Running clients; dropping the value stops them.
@@ -173,6 +187,7 @@ impl Task {
             }
             if !self.ask(connected) {
                 link = None;
+                std::thread::sleep(RETRY_AFTER);
             }
         }
         if let Some(link) = link {
@@ -243,11 +258,22 @@ impl Link {
     /// # Errors
     /// When refused.
     pub(crate) fn log_in(plan: &Plan) -> Result<Self> {
-        let Plan { address, user, password, database, .. } = plan;
-        Ok(match plan.protocol {
+        let Plan { address, user, password, database, introduction, .. } = plan;
+        let mut link = match plan.protocol {
             Protocol::Postgres => Self::Postgres(Wire::log_in(address, user, password, database)?),
-            Protocol::MySql => Self::MySql(MyWire::log_in(address, user, password, Some(database))?),
-        })
+            Protocol::MySql => {
+                let client = mysql::Client::new(user, password, Some(database)).with(introduction.capabilities);
+                let client = match introduction.program {
+                    Some(program) => client.attribute("program_name", program),
+                    None => client,
+                };
+                Self::MySql(MyWire::log_in_as(address, &client)?)
+            }
+        };
+        if let Some(opening) = introduction.opening {
+            link.ask(opening)?;
+        }
+        Ok(link)
     }
 
     /// Runs a statement to the end of its answer, or several with `;` at the ends of their lines, one after the other.

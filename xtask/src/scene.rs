@@ -8,6 +8,7 @@ use testkit::wire::md5_verifier;
 use testkit::{Evenkeel, Login, Options, Postgres, Speaks, Wire, mysql};
 
 /// A server connection budget, users and databases; every user has the password [`PASSWORD`].
+#[derive(Default)]
 pub(crate) struct Scene<'a> {
     /// The most server connections Evenkeel may hold.
     pub(crate) budget: u32,
@@ -16,6 +17,10 @@ pub(crate) struct Scene<'a> {
     pub(crate) users: &'a [(&'a str, Login)],
     /// Names of the databases.
     pub(crate) databases: &'a [&'a str],
+    /// Further keys of the server, each on a line.
+    pub(crate) server_keys: &'a str,
+    /// Further sections of the configuration.
+    pub(crate) sections: &'a str,
 }
 
 impl Scene<'_> {
@@ -47,8 +52,12 @@ impl Scene<'_> {
 
     /// Starts Evenkeel in front of it; [`console`] works here too.
     pub(crate) fn evenkeel_mysql(&self, binary: &Path, server: &mysql::Server) -> Result<Evenkeel> {
-        let config = self.config("mysql", &server.address(), |_, _| PASSWORD.to_owned());
-        Evenkeel::start_for(Speaks::Both, binary, &config)
+        Evenkeel::start_for(Speaks::Both, binary, &self.config_mysql(server))
+    }
+
+    /// What Evenkeel is told of a MySQL or MariaDB server.
+    pub(crate) fn config_mysql(&self, server: &mysql::Server) -> String {
+        self.config("mysql", &server.address(), |_, _| PASSWORD.to_owned())
     }
 
     /// Evenkeel's configuration, without the `[listen]` section. Nobody encrypts, so that everybody in a measurement does
@@ -57,8 +66,8 @@ impl Scene<'_> {
         let mut text = format!(
             "[pool]\nmode = \"transaction\"\ncheckout_timeout = \"30s\"\n\n\
              [[servers]]\nname = \"main\"\ncluster = \"main\"\nprotocol = \"{protocol}\"\naddress = \"{server}\"\n\
-             tls = \"disable\"\nrole = \"primary\"\nbudget = {}\n\n[[databases]]\nname = \"*\"\ncluster = \"main\"\n\n",
-            self.budget
+             tls = \"disable\"\nrole = \"primary\"\nbudget = {}\n{}\n[[databases]]\nname = \"*\"\ncluster = \"main\"\n\n{}",
+            self.budget, self.server_keys, self.sections
         );
         for (user, login) in self.users.iter().chain(&[(OPERATOR, Login::Scram)]) {
             let _ = writeln!(text, "[[users]]\nname = \"{user}\"\npassword = \"{}\"\n", password(user, *login));

@@ -10,7 +10,7 @@ use testkit::{Install, Login, Options, PgBouncer, Postgres};
 
 use super::Arguments;
 use super::contender::{Contender, build_evenkeel, order};
-use crate::load::{Load, Plan, Protocol, Sight};
+use crate::load::{Introduction, Load, Plan, Protocol, Sight};
 use crate::report::{Table, jain, median, whole};
 use crate::scene::{PASSWORD, Scene};
 
@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let users = users();
     let names: Vec<&str> = users.iter().map(String::as_str).collect();
     let logins: Vec<_> = names.iter().map(|name| (*name, Login::Md5)).collect();
-    let scene = Scene { budget: BUDGET, users: &logins, databases: &["app"] };
+    let scene = Scene { budget: BUDGET, users: &logins, databases: &["app"], ..Scene::default() };
     let pg = scene.postgres(Options::new().set("log_connections", "on"))?;
     let contenders =
         [Contender::evenkeel(scene.evenkeel(&binary, &pg)?), Contender::pgbouncer(pgbouncer(&names, &pg)?)];
@@ -95,7 +95,7 @@ pub(crate) fn run_mysql(arguments: &Arguments) -> Result<()> {
     let binary = build_evenkeel()?;
     let users = users();
     let logins: Vec<_> = users.iter().map(|name| (name.as_str(), Login::Scram)).collect();
-    let scene = Scene { budget: BUDGET, users: &logins, databases: &["app"] };
+    let scene = Scene { budget: BUDGET, users: &logins, databases: &["app"], ..Scene::default() };
     for kind in Kind::ALL.into_iter().filter(|kind| arguments.covers(*kind)) {
         if let (Kind::MySql, Err(why)) = (kind, mysql::Install::find(kind)) {
             skipped(kind.name(), &format!("{why:#}"));
@@ -242,6 +242,7 @@ fn plan(contender: &Contender, user: &str, clients: usize, sql: &str, period: Du
         clients,
         sql: sql.to_owned(),
         period,
+        introduction: Introduction::default(),
     }
 }
 

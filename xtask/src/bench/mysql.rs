@@ -142,7 +142,7 @@ fn ways(binary: &std::path::Path, server: &Server) -> Result<Vec<Way>> {
 }
 
 fn scene() -> Scene<'static> {
-    Scene { budget: BUDGET, users: &[(USER, testkit::Login::Scram)], databases: &[DATABASE] }
+    Scene { budget: BUDGET, users: &[(USER, testkit::Login::Scram)], databases: &[DATABASE], ..Scene::default() }
 }
 
 impl Way {

@@ -30,8 +30,12 @@ enum Work {
 /// Runs all cells and prints the tables; writes them to `docs/benchmarks/pg.md` when asked.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let binary = build_evenkeel()?;
-    let scene =
-        Scene { budget: BUDGET, users: &[(USER, Login::Md5), (SCRAM_USER, Login::Scram)], databases: &[DATABASE] };
+    let scene = Scene {
+        budget: BUDGET,
+        users: &[(USER, Login::Md5), (SCRAM_USER, Login::Scram)],
+        databases: &[DATABASE],
+        ..Scene::default()
+    };
     let pg = scene.postgres(Options::new().set("shared_buffers", "256MB"))?;
     pg.process()?.prefer();
     bench(&pg, pg.port()).initialise(SCALE)?;

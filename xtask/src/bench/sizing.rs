@@ -18,7 +18,7 @@ use testkit::{Evenkeel, Login, Options, Postgres};
 use self::open::Open;
 use super::Arguments;
 use super::contender::{build_evenkeel, order};
-use crate::load::{Load, Plan, Protocol};
+use crate::load::{Introduction, Load, Plan, Protocol};
 use crate::report::{Table, median, whole};
 use crate::scene::{PASSWORD, Scene};
 use crate::shell::root;
@@ -292,12 +292,13 @@ impl Backend {
             clients,
             sql: sql.to_owned(),
             period: Duration::ZERO,
+            introduction: Introduction::default(),
         }
     }
 }
 
 fn scene(budget: u32) -> Scene<'static> {
-    Scene { budget, users: &[(USER, Login::Scram)], databases: &[DATABASE] }
+    Scene { budget, users: &[(USER, Login::Scram)], databases: &[DATABASE], ..Scene::default() }
 }
 
 /// Each of the small sizes, and ever fewer of the large ones.
