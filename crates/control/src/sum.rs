@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use route::{Class, ClassIndex, Protocol, RESERVED_CLASS, Server};
+use route::{Class, ClassIndex, Protocol, RESERVED_CLASS, Server, Table};
 use session::Census;
 use sizing::{Amount, Derived, Room, ServerLimit, Sum, Term, count};
 
+pub use self::scope::ScopeComparison;
+
+mod scope;
 pub(crate) mod watch;
 
 /// The most connections to one server.
@@ -76,18 +79,23 @@ impl Most {
     /// What the server lets in beyond them; below 0, so many are too many.
     #[must_use]
     pub fn room(&self, census: &Census) -> i64 {
-        let usable = self.compare(census).limit.usable().value;
+        let usable = let_in(census).usable().value;
         i64::from(usable) - i64::try_from(self.connections()).unwrap_or(i64::MAX)
     }
 
-    /// Whether they fit into what the server lets in.
+    /// Whether they fit into what the server lets in: in all, of each user and to each database. `table` is the configuration
+    /// that the server is from.
     #[must_use]
-    pub fn compare(&self, census: &Census) -> Comparison {
-        let limit =
-            ServerLimit { max_connections: census.max_connections, reserve: census.reserved, others: census.others };
-        let most = self.connections();
-        Comparison { server: self.server.clone(), budget: self.budget, most, limit, room: limit.room(most).value }
+    pub fn compare(&self, census: &Census, table: &Table) -> Comparison {
+        let (most, limit) = (self.connections(), let_in(census));
+        let scopes = scope::compare(table, &self.server, census);
+        let room = limit.room(most).value;
+        Comparison { server: self.server.clone(), budget: self.budget, most, limit, room, scopes }
     }
+}
+
+fn let_in(census: &Census) -> ServerLimit {
+    ServerLimit { max_connections: census.max_connections, reserve: census.reserved, others: census.others }
 }
 
 /// What can be opened beside what the server lets in.
@@ -100,38 +108,46 @@ pub struct Comparison {
     pub limit: ServerLimit,
     /// What is left, or too many.
     pub room: Room,
+    /// The same for each user and each database to which the server has a limit of its own.
+    pub scopes: Vec<ScopeComparison>,
 }
 
 impl Comparison {
     /// Whether it fits.
     #[must_use]
-    pub const fn fits(&self) -> bool {
-        matches!(self.room, Room::Fits { .. })
+    pub fn fits(&self) -> bool {
+        matches!(self.room, Room::Fits { .. }) && self.scopes.iter().all(|scope| scope.room() >= 0)
     }
-}
 
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The whole of it in a sentence, without users and databases.
+    #[must_use]
+    pub fn sentence(&self) -> String {
         let Self { server, most, limit, .. } = self;
         let ServerLimit { max_connections, reserve, others } = limit;
         let usable = limit.usable().value;
         let missing = (u64::from(*reserve) + u64::from(*others) + most).saturating_sub((*max_connections).into());
-        write!(
-            f,
-            "server {server}: at most {most} connections are opened, and there is room for {usable}: max_connections \
-             {max_connections} - {reserve} for administrators - {others} of others"
-        )?;
-        match self.room {
-            Room::Fits { spare } => write!(f, ". It fits, and {spare} are left"),
+        let verdict = match self.room {
+            Room::Fits { spare } => format!("It fits, and {spare} are left"),
             Room::TooMany { .. } if usable == 0 => {
-                write!(f, ". Raise max_connections by {missing}, or find out who the others are")
+                format!("Raise max_connections by {missing}, or find out who the others are")
             }
-            Room::TooMany { excess } => write!(
-                f,
-                ". That is {excess} too many: lower servers.budget from {} to {usable}, or raise max_connections by {missing}",
+            Room::TooMany { excess } => format!(
+                "That is {excess} too many: lower servers.budget from {} to {usable}, or raise max_connections by {missing}",
                 self.budget
             ),
-        }
+        };
+        format!(
+            "server {server}: at most {most} connections are opened, and there is room for {usable}: max_connections \
+             {max_connections} - {reserve} for administrators - {others} of others. {verdict}"
+        )
+    }
+}
+
+impl fmt::Display for Comparison {
+    /// The sentence, and one more for each user and database that does not fit.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence())?;
+        self.scopes.iter().filter(|scope| scope.room() < 0).try_for_each(|scope| write!(f, "; {scope}"))
     }
 }
 
@@ -181,7 +197,7 @@ fn term(name: &str, cap: Option<u32>) -> Term {
 mod tests {
     use std::time::SystemTime;
 
-    use route::{Classes, Pattern, Takes};
+    use route::{Classes, Pattern, Takes, User};
 
     use super::*;
 
@@ -195,7 +211,7 @@ mod tests {
     }
 
     fn census(max_connections: u32, reserved: u32, others: u32) -> Census {
-        Census { max_connections, reserved, beyond: 0, others, at: SystemTime::UNIX_EPOCH }
+        Census { max_connections, reserved, beyond: 0, others, scopes: Vec::new(), at: SystemTime::UNIX_EPOCH }
     }
 
     #[test]
@@ -248,21 +264,23 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_says_what_to_change() {
-        let most = Most::of(&server(vec![], 40));
-        let fits = most.compare(&census(100, 3, 57));
+        let (server, user) = (server(vec![], 40), User::new("app"));
+        let most = Most::of(&server);
+        let table = Table::new(vec![server], vec![], vec![user], vec![]).unwrap();
+        let fits = most.compare(&census(100, 3, 57), &table);
         assert!(fits.fits());
         assert_eq!(
             fits.to_string(),
             "server a: at most 40 connections are opened, and there is room for 40: max_connections 100 - 3 for \
              administrators - 57 of others. It fits, and 0 are left"
         );
-        let tight = most.compare(&census(100, 3, 60));
+        let tight = most.compare(&census(100, 3, 60), &table);
         assert!(!tight.fits());
         assert!(tight.to_string().ends_with(
             "room for 37: max_connections 100 - 3 for administrators - 60 of others. That is 3 too many: lower \
              servers.budget from 40 to 37, or raise max_connections by 3"
         ));
-        let full = most.compare(&census(100, 3, 200));
+        let full = most.compare(&census(100, 3, 200), &table);
         assert!(full.to_string().contains("Raise max_connections by 143,"), "{full}");
     }
 }

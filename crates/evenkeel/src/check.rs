@@ -103,8 +103,6 @@ enum Outcome {
     /// The configuration has a verifier or hash that only proves clients: what the server asks for comes with the login of
     /// one.
     NeedsClient,
-    /// The configuration has a hash, and the server asks for the password itself.
-    NeedsPassword,
 }
 
 /// Logs every user in to every database that is named, as the pool would, where its server can be reached.
@@ -133,13 +131,6 @@ async fn try_logins<'t>(engine: &Engine, table: &'t Table, unreachable: &HashSet
                         "note: cannot be tried before a client has logged in, because the credential is a verifier or hash"
                     );
                 }
-                Outcome::NeedsPassword => {
-                    logins.untried += 1;
-                    println!(
-                        "note: cannot be tried, because the credential is a hash, and the server asks for the password itself \
-                         until somebody else has logged in to it with that"
-                    );
-                }
             }
         }
     }
@@ -159,7 +150,7 @@ async fn try_room(engine: &Engine, config: &Config, closed: &HashSet<&str>) -> u
         }
         match engine.take_census(&server.name, LOGIN_TIMEOUT).await {
             Ok(census) => {
-                let comparison = Most::of(server).compare(&census);
+                let comparison = Most::of(server).compare(&census, config.table());
                 let warning = if comparison.fits() { "" } else { "warning: " };
                 println!("{warning}{comparison}");
                 refused += usize::from(fit == Fit::Refuse && !comparison.fits());
@@ -176,7 +167,6 @@ async fn try_login(engine: &Engine, user: &str, database: &str) -> Outcome {
     match engine.probe(user, database, LOGIN_TIMEOUT).await {
         Ok(version) => Outcome::Ok(version),
         Err(error) if needs_client(&*error) => Outcome::NeedsClient,
-        Err(error) if session::lacks_password(&*error) => Outcome::NeedsPassword,
         Err(error) => Outcome::Failed(error.to_string()),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) async fn refuse_at_start(config: &Config, engine: &Engine) -> Result<
     for server in strict(config) {
         match engine.take_census(&server.name, ASK_TIMEOUT).await {
             Ok(census) => {
-                let comparison = Most::of(server).compare(&census);
+                let comparison = Most::of(server).compare(&census, config.table());
                 if !comparison.fits() {
                     bail!("{comparison} (pool.fit = \"refuse\")");
                 }
@@ -39,7 +39,7 @@ pub(crate) fn refuse_at_reload(config: &Config, engine: &Engine) -> Result<(), S
         let same =
             known.iter().find(|known| known.server.name == server.name && known.server.address == server.address);
         let Some(census) = same.and_then(|known| known.meters.census()) else { continue };
-        let comparison = Most::of(server).compare(&census);
+        let comparison = Most::of(server).compare(&census, config.table());
         if !comparison.fits() {
             return Err(format!("{comparison} (pool.fit = \"refuse\")"));
         }

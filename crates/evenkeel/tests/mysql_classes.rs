@@ -24,15 +24,11 @@ fn with_classes(budget: u32, classes: &str) -> MySetup {
 
 /// The classes of the connections that clients hold, in order, and why those are kept that are.
 fn classes(evenkeel: &Evenkeel) -> Result<Vec<String>> {
-    let mut console = evenkeel.mysql_client(USER, PASSWORD, Some("evenkeel"))?;
-    let shown = console.answers("show clients")?;
-    let Some(testkit::mysql::Answer::Rows(table)) = shown.into_iter().next() else { panic!("no clients") };
-    let column = |name: &str| table.columns.iter().position(|known| *known == name).unwrap();
-    let (class, pin) = (column("class"), column("pin"));
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let held = table.rows.iter().map(|row| (text(&row[class]), text(&row[pin]))).filter(|(class, _)| !class.is_empty());
+    let shown = mysql::show(&mut mysql::console(evenkeel)?, "clients")?;
+    let held = shown.rows.iter().map(|row| (shown.get(row, "class"), shown.get(row, "pin")));
+    let held = held.filter(|(class, _)| !class.is_empty());
     let mut all: Vec<_> =
-        held.map(|(class, pin)| if pin.is_empty() { class } else { format!("{class}: {pin}") }).collect();
+        held.map(|(class, pin)| if pin.is_empty() { class.to_owned() } else { format!("{class}: {pin}") }).collect();
     all.sort();
     Ok(all)
 }

@@ -268,6 +268,17 @@ fn console(scene: &MyScene<'_>) -> Result<()> {
         let shown = cli(scene, kind, way)?.sql("evenkeel", "show clients; show servers; show config")?;
         assert!(shown.contains("max_packet"), "{way}");
     }
+    drop(wire);
+    compression_is_shown(scene)
+}
+
+/// Who is in the console sees how each client is sent what it asks for.
+fn compression_is_shown(scene: &MyScene<'_>) -> Result<()> {
+    let _compressed = raw(&scene.evenkeel, DATABASE)?;
+    let _plain = scene.client_of(OTHER)?;
+    let clients = mysql::show(&mut mysql::console(&scene.evenkeel)?, "clients")?;
+    let of = |user: &str| clients.find("user", user).map(|row| clients.get(row, "compression"));
+    assert_eq!((of(USER), of(OTHER)), (Some("zlib"), Some("")));
     Ok(())
 }
 

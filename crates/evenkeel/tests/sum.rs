@@ -13,7 +13,7 @@ use common::{DATABASE, PASSWORD, Setup, USER, binary};
 use mysql::MySetup;
 use testkit::mysql::{Answer, Server};
 use testkit::{Evenkeel, Options, Postgres, Result, poll_until};
-use watch::{ADMIN, SOON, at_rest, console, show, until_logged};
+use watch::{ADMIN, SOON, Shown, at_rest, console, show, until_logged, until_says};
 
 /// 20 connections, 3 of them for superusers; nobody but clients connects to a database.
 fn postgres_options() -> Options {
@@ -27,8 +27,12 @@ fn setup(budget: u32) -> Setup {
 /// What `SHOW SUM` has under a term; `None`: no number.
 fn connections(evenkeel: &Evenkeel, term: &str) -> Result<Option<i64>> {
     let table = show(&mut console(evenkeel)?, "sum")?;
-    let row = table.find("term", term).unwrap();
-    Ok(table.get(row, "connections").parse().ok())
+    Ok(number(&table, term))
+}
+
+fn number(sum: &Shown, term: &str) -> Option<i64> {
+    let row = sum.find("term", term).unwrap_or_else(|| panic!("no {term} in {:?}", sum.rows));
+    sum.get(row, "connections").parse().ok()
 }
 
 /// What `evenkeel check` says of a configuration, and whether it is content.
@@ -47,7 +51,8 @@ fn a_postgres_server_is_asked_what_it_lets_in() -> Result<()> {
     shown_and_said(&pg)?;
     refused_at_the_start(&pg)?;
     refused_at_a_reload(&pg)?;
-    checked(&pg)
+    checked(&pg)?;
+    users_and_databases_have_limits_of_their_own(&pg)
 }
 
 /// The first connection asks; SHOW SUM asks anew.
@@ -112,9 +117,33 @@ fn checked(pg: &Postgres) -> Result<()> {
     Ok(())
 }
 
+fn users_and_databases_have_limits_of_their_own(pg: &Postgres) -> Result<()> {
+    pg.psql("alter role app connection limit 10")?;
+    pg.psql("alter database shop connection limit 13")?;
+    until_says(pg, "select count(*) from pg_stat_activity where usename = 'app'", "0")?;
+    let evenkeel = setup(12).evenkeel(&pg.address())?;
+    evenkeel.client(USER, PASSWORD, DATABASE)?.value("select 1")?;
+    let warning = "as user app at most 12 are opened, and there is room for 10: rolconnlimit 10. That is 2 too many";
+    assert!(until_logged(&evenkeel, warning)?.contains("WARN"), "a warning");
+    let _others: Vec<_> = (0..2).map(|_| pg.superuser(DATABASE)).collect::<Result<_>>()?;
+    let terms = ["user app", "user app: usable", "user app: room", "database shop", "database shop: usable"];
+    let numbers: Vec<_> = terms.into_iter().map(|term| connections(&evenkeel, term)).collect::<Result<_>>()?;
+    assert_eq!(numbers, [12, 10, -2, 12, 11].map(Some));
+    assert_eq!(connections(&evenkeel, "database shop: room")?, Some(-1));
+    assert_eq!(connections(&evenkeel, "room")?, Some(3), "in all it fits");
+    let (content, said) = check(&setup(12).toml(REFUSE).config(&pg.address()))?;
+    assert!(!content && said.contains("to database shop at most 12 are opened, and there is room for"), "{said}");
+    // Routes with caps fit.
+    let capped = setup(12).toml(REFUSE).toml("[[routes]]\nuser = \"app\"\ncap = 10");
+    evenkeel.reload(&capped.config(&pg.address()))?;
+    until_logged(&evenkeel, "configuration reloaded")?;
+    assert_eq!(connections(&evenkeel, "user app: room")?, Some(0));
+    at_rest(&evenkeel)
+}
+
 #[test]
 fn a_mysql_server_is_asked_what_it_lets_in() -> Result<()> {
-    let options = testkit::mysql::Options::new().max_connections(30);
+    let options = testkit::mysql::Options::new().max_connections(30).set("max_user_connections", "20");
     MySetup::new().options(options).on_each(|server| {
         let scene = MySetup::new().budget(12).toml(ADMIN).before(server)?;
         assert_eq!(scene.client()?.value("select 1")?, "1");
@@ -129,8 +158,28 @@ fn a_mysql_server_is_asked_what_it_lets_in() -> Result<()> {
         assert_eq!(mysql_sum(&scene.evenkeel, "max_connections")?, Some(30));
         let room = mysql_sum(&scene.evenkeel, "usable")?.unwrap() - 12;
         assert_eq!(mysql_sum(&scene.evenkeel, "room")?, Some(room));
-        Ok(())
+        accounts_have_limits_of_their_own(server)
     })
+}
+
+fn accounts_have_limits_of_their_own(server: &Server) -> Result<()> {
+    server.sql(&format!("alter user '{USER}'@'%' with max_user_connections 5"))?;
+    let setup = MySetup::new().budget(6).toml(ADMIN);
+    let scene = setup.before(server)?;
+    assert_eq!(scene.client()?.value("select 1")?, "1");
+    let warning =
+        "as user app at most 6 are opened, and there is room for 5: max_user_connections 5. That is 1 too many";
+    assert!(until_logged(&scene.evenkeel, warning)?.contains("WARN"), "a warning");
+    assert_eq!(mysql_sum(&scene.evenkeel, "user app: room")?, Some(-1));
+    let (content, said) = check(&setup.config(&server.address()))?;
+    assert!(content && said.contains(warning), "{said}");
+    // What holds for everybody holds for those who have no limit of their own.
+    server.sql(&format!("alter user '{USER}'@'%' with max_user_connections 0"))?;
+    let (content, said) = check(&setup.config(&server.address()))?;
+    assert!(content && !said.contains("too many"), "{said}");
+    let (content, said) = check(&setup.budget(21).config(&server.address()))?;
+    assert!(content && said.contains("room for 20: max_user_connections 20"), "{said}");
+    Ok(())
 }
 
 /// Connections of the server, the one that asks included.
@@ -144,10 +193,6 @@ fn threads(server: &Server) -> Result<i64> {
 
 /// As [`connections`], over MySQL's protocol.
 fn mysql_sum(evenkeel: &Evenkeel, term: &str) -> Result<Option<i64>> {
-    let mut console = evenkeel.mysql_client(USER, PASSWORD, Some("evenkeel"))?;
-    let Some(Answer::Rows(table)) = console.answers("show sum")?.pop() else { panic!("no table") };
-    let place = |name: &str| table.columns.iter().position(|column| column == name).unwrap();
-    let (name, number) = (place("term"), place("connections"));
-    let row = table.rows.iter().find(|row| row[name].as_deref() == Some(term)).unwrap();
-    Ok(row[number].as_deref().and_then(|number| number.parse().ok()))
+    let table = mysql::show(&mut mysql::console(evenkeel)?, "sum")?;
+    Ok(number(&table, term))
 }

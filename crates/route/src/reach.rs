@@ -47,8 +47,8 @@ impl Table {
     pub fn reach(&self, server: ServerIndex, scope: &Scope) -> Reach {
         let budget = self.server(server).budget;
         let caps = self.routes_of(server, scope).and_then(|routes| self.caps(server, &routes));
-        let most = caps.as_ref().map_or(u64::from(budget), |caps| caps.iter().sum());
-        Reach { most: u32::try_from(most).unwrap_or(u32::MAX).min(budget), caps }
+        let most = caps.as_ref().map_or(budget, |caps| u32::try_from(caps.iter().sum::<u64>()).unwrap_or(u32::MAX));
+        Reach { most: most.min(budget), caps }
     }
 
     /// What routes may hold together, class by class; `None` when one of the classes sets them no limit.

@@ -16,12 +16,16 @@ use std::{
 use arc_swap::ArcSwapOption;
 use mysql::view::TextRow;
 use pool::Checkout;
-use route::{DatabaseIndex, Protocol, Table};
+use route::{DatabaseIndex, Protocol, Scope, Table};
 
+use self::scopes::Accounts;
+pub use self::scopes::ScopeLimit;
 use crate::{engine::Engine, lane::Lane, mysql as my, observe::ServerMeters, pools::AnyPool, postgres as pg_side};
 
+mod scopes;
+
 /// What a server lets in, and what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Census {
     /// Connections that it lets in, by its own setting.
     pub max_connections: u32,
@@ -31,6 +35,9 @@ pub struct Census {
     pub beyond: u32,
     /// Connections that are there and not ours. Ours that are being opened at this moment may count here.
     pub others: u32,
+    /// Its limits on a part of its connections, as far as they are known: of PostgreSQL all, of MySQL those of users that have
+    /// logged in.
+    pub scopes: Vec<ScopeLimit>,
     /// When it was asked.
     pub at: SystemTime,
 }
@@ -39,6 +46,7 @@ pub struct Census {
 #[derive(Debug, Default)]
 pub(crate) struct LastCensus {
     last: ArcSwapOption<Census>,
+    accounts: Accounts,
     /// Whether a connection has asked on its way into the pool. The first one does, whatever comes of it.
     asked: AtomicBool,
 }
@@ -49,6 +57,8 @@ struct Count {
     reserved: u32,
     beyond: u32,
     present: u32,
+    /// With ours among the others.
+    scopes: Vec<ScopeLimit>,
 }
 
 /// Settings of the server, and its connections for clients. Whoever may not see others' rows sees their database and user, but
@@ -68,7 +78,9 @@ const MYSQL_BEYOND: u32 = 1;
 impl LastCensus {
     /// The last one, if the server was ever asked.
     pub(crate) fn get(&self) -> Option<Census> {
-        self.last.load().as_deref().copied()
+        let mut census = self.last.load().as_deref()?.clone();
+        census.scopes.extend(self.accounts.limits());
+        Some(census)
     }
 
     /// Whether it is for this connection to ask: it is the first one.
@@ -76,22 +88,34 @@ impl LastCensus {
         !self.asked.swap(true, Relaxed)
     }
 
-    fn note(&self, count: &Count, ours: u32) -> Census {
+    /// `ours`: how many there are of ours, in all and in a scope.
+    fn note(&self, count: Count, ours: u32, ours_in: impl Fn(&Scope) -> u32) {
+        let mut scopes = count.scopes;
+        scopes.iter_mut().for_each(|limit| limit.others = limit.others.saturating_sub(ours_in(&limit.scope)));
         let census = Census {
             max_connections: count.max_connections,
             reserved: count.reserved,
             beyond: count.beyond,
             others: count.present.saturating_sub(ours),
+            scopes,
             at: SystemTime::now(),
         };
         self.last.store(Some(Arc::new(census)));
-        census
+    }
+}
+
+/// Whether a connection of this user of the server to this database of it is in a scope.
+fn is_in(scope: &Scope, user: &str, database: &str) -> bool {
+    match scope {
+        Scope::User(name) => **name == *user,
+        Scope::Database(name) => **name == *database,
     }
 }
 
 /// Asks on a new connection of a PostgreSQL server, if none has asked before.
 pub(crate) async fn ask_postgres(
     meters: &ServerMeters,
+    (user, database): (&str, &str),
     server: &mut pg_side::ServerConnection,
 ) -> Result<(), pg_side::ServerError> {
     if !meters.census.is_to_be_asked() {
@@ -99,7 +123,10 @@ pub(crate) async fn ask_postgres(
     }
     match count_postgres(server).await {
         Ok(count) => {
-            count.map(|count| meters.census.note(&count, meters.open() + 1));
+            let own = |scope: &Scope| u32::from(is_in(scope, user, database));
+            if let Some(count) = count {
+                meters.census.note(count, meters.open() + 1, own);
+            }
             Ok(())
         }
         // The server keeps it to itself: no reason to do without the connection.
@@ -108,14 +135,21 @@ pub(crate) async fn ask_postgres(
     }
 }
 
-/// The same for a MySQL server.
-pub(crate) async fn ask_mysql(meters: &ServerMeters, server: &mut my::ServerConnection) -> Result<(), my::ServerError> {
+/// The same for a MySQL server; what it tells one user only is asked for each.
+pub(crate) async fn ask_mysql(
+    meters: &ServerMeters,
+    user: &Arc<str>,
+    server: &mut my::ServerConnection,
+) -> Result<(), my::ServerError> {
+    meters.census.accounts.ask(user, server).await?;
     if !meters.census.is_to_be_asked() {
         return Ok(());
     }
     match count_mysql(server).await {
         Ok(count) => {
-            count.map(|count| meters.census.note(&count, meters.open() + 1));
+            if let Some(count) = count {
+                meters.census.note(count, meters.open() + 1, |_| 0);
+            }
             Ok(())
         }
         Err(my::ServerError::Statement { .. }) => Ok(()),
@@ -128,9 +162,14 @@ async fn count_postgres(server: &mut pg_side::ServerConnection) -> Result<Option
     let values = rows.first().map(|row| pg::view::data_row(row)).transpose()?.unwrap_or_default();
     let mut values = values.into_iter();
     let mut next = || number(values.next().flatten());
-    let (limit, reserved, present) = (next(), next(), next());
-    let count = |((max_connections, reserved), present)| Count { max_connections, reserved, beyond: 0, present };
-    Ok(limit.zip(reserved).zip(present).map(count))
+    let (Some(max_connections), Some(reserved), Some(present)) = (next(), next(), next()) else { return Ok(None) };
+    let scopes = match scopes::ask_postgres(server).await {
+        Ok(scopes) => scopes,
+        // It knows no such limits, or keeps them to itself.
+        Err(pg_side::ServerError::Statement(_)) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Count { max_connections, reserved, beyond: 0, present, scopes }))
 }
 
 async fn count_mysql(server: &mut my::ServerConnection) -> Result<Option<Count>, my::ServerError> {
@@ -138,7 +177,10 @@ async fn count_mysql(server: &mut my::ServerConnection) -> Result<Option<Count>,
     let present = my::rows(server, ASK_MYSQL_PRESENT).await?;
     let value = |rows: &[Vec<u8>], column| number(TextRow::new(rows.first()?).nth(column).flatten());
     let (limit, present) = (value(&limit, 0), value(&present, 1));
-    let count = |(max_connections, present)| Count { max_connections, reserved: 0, beyond: MYSQL_BEYOND, present };
+    let count = |(max_connections, present)| {
+        let scopes = Vec::new();
+        Count { max_connections, reserved: 0, beyond: MYSQL_BEYOND, present, scopes }
+    };
     Ok(limit.zip(present).map(count))
 }
 
@@ -171,12 +213,27 @@ impl Engine {
             }
             AnyPool::Mysql(pool) => {
                 let mut lease = pool.checkout(lane.id(), terms).await?;
-                tokio::time::timeout(within, count_mysql(&mut lease)).await??
+                let asked = async {
+                    known.meters.census.accounts.ask(&lane.server_user, &mut lease).await?;
+                    count_mysql(&mut lease).await
+                };
+                tokio::time::timeout(within, asked).await??
             }
         };
         let count = count.ok_or("it answered with something else than numbers")?;
         let totals = known.pool.totals();
-        Ok(known.meters.census.note(&count, totals.in_use + totals.idle + totals.closing))
+        let census = &known.meters.census;
+        census.note(count, totals.in_use + totals.idle + totals.closing, |scope| self.ours_in(server, scope));
+        census.get().ok_or_else(|| "there is none".into())
+    }
+
+    /// Connections of ours to a server in a scope, whatever they do.
+    fn ours_in(&self, server: &str, scope: &Scope) -> u32 {
+        let lanes = self.lanes();
+        let lanes = lanes.iter().filter(|lane| *lane.server == *server);
+        let of_scope = lanes.filter(|lane| is_in(scope, &lane.server_user, &lane.server_database));
+        let routes = of_scope.flat_map(|lane| lane.ids().into_iter().filter_map(|id| lane.pool().route(id)));
+        routes.map(|route| route.in_use + route.idle + route.closing).sum()
     }
 
     /// A route to a server: one that is in use, best with an idle connection, or else one of the configuration.

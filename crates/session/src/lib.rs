@@ -36,10 +36,10 @@ mod secrets;
 mod stream;
 mod vigil;
 
-pub use self::mysql::{MyConnector, lacks_password};
+pub use self::mysql::MyConnector;
 pub use accept::Listener;
 pub use approach::{Approach, Encryption};
-pub use census::Census;
+pub use census::{Census, ScopeLimit};
 pub use class_meters::ClassMeters;
 pub use dialling::{Announce, Dialling};
 pub use engine::{Engine, LOBBY_MAX, LaneError, ROUTES_MAX, ServerPool};

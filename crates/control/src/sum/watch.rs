@@ -8,6 +8,7 @@ use std::{
 };
 
 use config::keys::Fit;
+use route::Scope;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 
 use super::{Comparison, Most};
@@ -25,6 +26,8 @@ struct Said {
     most: Most,
     /// Whether it fits, once that is known, and into what.
     fits: Option<(bool, u32)>,
+    /// What users and databases have too much.
+    excess: Vec<(Scope, u64)>,
 }
 
 /// Looks as long as there is somebody to look for.
@@ -60,9 +63,11 @@ fn say(view: &View, said: &mut HashMap<Arc<str>, Said>) {
         let most = Most::of(&pool.server);
         let at = config.table().servers().iter().position(|server| server.name == pool.server.name);
         let fit = at.map_or(Fit::Off, |at| config.pool(route::ServerIndex(at)).fit);
-        let comparison = pool.meters.census().filter(|_| fit != Fit::Off).map(|census| most.compare(&census));
+        let comparison =
+            pool.meters.census().filter(|_| fit != Fit::Off).map(|census| most.compare(&census, config.table()));
         let fits = comparison.as_ref().map(|comparison| (comparison.fits(), comparison.limit.max_connections));
-        let now = Said { most, fits };
+        let excess = comparison.iter().flat_map(excess).collect();
+        let now = Said { most, fits, excess };
         let before = said.get(&pool.server.name);
         if before == Some(&now) {
             continue;
@@ -75,6 +80,12 @@ fn say(view: &View, said: &mut HashMap<Arc<str>, Said>) {
         }
         said.insert(pool.server.name.clone(), now);
     }
+}
+
+/// What the server's limits on users and databases are exceeded by, others aside: they come and go.
+fn excess(comparison: &Comparison) -> impl Iterator<Item = (Scope, u64)> {
+    let too_many = comparison.scopes.iter().filter(|scope| scope.room() < 0);
+    too_many.map(|scope| (scope.limit.scope.clone(), u64::from(scope.reach.most).abs_diff(scope.limit.most.into())))
 }
 
 fn tell(comparison: &Comparison) {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use session::Census;
+use route::Table;
+use session::{Census, ServerPool};
 use sizing::{Amount, Term, count};
 
 use crate::{sum::Most, table::Column, view::View};
@@ -28,7 +29,8 @@ pub(crate) const SUM: &[Column<Line>] = &[
         "term",
         "A class, or several that are counted together; then what they may hold together (caps), the budget, what of it can \
          be opened (most), what the server lets in (max_connections) without its reserve for administrators and without \
-         the connections of others (usable), and what is left (room): below 0, so many are too many.",
+         the connections of others (usable), and what is left (room): below 0, so many are too many. Where the server limits \
+         one user or one database as well, the same of these: as this user or to this database, usable, and room.",
         |line| line.term.as_str().into(),
     ),
     Column::text("setting", "The setting that says how many.", |line| line.setting.into()),
@@ -44,10 +46,12 @@ pub(crate) const SUM: &[Column<Line>] = &[
 pub(crate) fn lines(view: &View) -> Vec<Line> {
     let mut servers = view.engine.servers();
     servers.sort_by(|a, b| a.server.name.cmp(&b.server.name));
-    servers.iter().flat_map(|server| of(&Most::of(&server.server), server.meters.census().as_ref())).collect()
+    let config = view.config();
+    let lines = |server: &ServerPool| of(&Most::of(&server.server), server.meters.census().as_ref(), config.table());
+    servers.iter().flat_map(lines).collect()
 }
 
-fn of(most: &Most, census: Option<&Census>) -> Vec<Line> {
+fn of(most: &Most, census: Option<&Census>, table: &Table) -> Vec<Line> {
     let line = |term: &str, setting, connections: Option<u64>, how: String| Line {
         server: most.server.clone(),
         term: term.into(),
@@ -67,7 +71,7 @@ fn of(most: &Most, census: Option<&Census>) -> Vec<Line> {
         lines.push(line("usable", None, None, "the server was not asked yet".into()));
         return lines;
     };
-    let comparison = most.compare(census);
+    let comparison = most.compare(census, table);
     let limit = comparison.limit;
     let beyond = match census.beyond {
         0 => String::new(),
@@ -84,7 +88,19 @@ fn of(most: &Most, census: Option<&Census>) -> Vec<Line> {
     let usable = limit.usable();
     let how = usable.derivation.steps().first().map(|step| step.filled.clone()).unwrap_or_default();
     lines.push(line("usable", None, Some(usable.value.into()), how));
-    lines.push(Line { connections: Some(most.room(census)), ..line("room", None, None, comparison.to_string()) });
+    lines.push(Line { connections: Some(most.room(census)), ..line("room", None, None, comparison.sentence()) });
+    for scope in &comparison.scopes {
+        let name = &scope.limit.scope;
+        let how = scope.formula();
+        lines.push(line(&name.to_string(), Some("routes.cap"), Some(scope.reach.most.into()), how));
+        let how = match scope.limit.others {
+            0 => scope.limit.setting.to_owned(),
+            others => format!("{} {} - {others} of others", scope.limit.setting, scope.limit.most),
+        };
+        lines.push(line(&format!("{name}: usable"), None, Some(scope.usable().into()), how));
+        let room = line(&format!("{name}: room"), None, None, scope.to_string());
+        lines.push(Line { connections: Some(scope.room()), ..room });
+    }
     lines
 }
 
@@ -104,7 +120,8 @@ fn term_line(most: &Most, term: &Term) -> Line {
 mod tests {
     use std::time::SystemTime;
 
-    use route::{Classes, Protocol, Server};
+    use route::{Classes, Database, Protocol, Scope, Server, Target, User};
+    use session::ScopeLimit;
 
     use super::*;
 
@@ -115,8 +132,22 @@ mod tests {
             protocol: Protocol::Mysql,
             ..Server::new("my", "c", "db".parse().unwrap(), 400)
         };
-        let census = Census { max_connections: 500, reserved: 0, beyond: 1, others: 150, at: SystemTime::UNIX_EPOCH };
-        let lines = of(&Most::of(&server), Some(&census));
+        let limit = |name: &str, most| {
+            let scope = Scope::User(name.into());
+            ScopeLimit { scope, setting: "max_user_connections", most, others: 0 }
+        };
+        let census = Census {
+            max_connections: 500,
+            reserved: 0,
+            beyond: 1,
+            others: 150,
+            scopes: vec![limit("app", 399), limit("nobody", 1)],
+            at: SystemTime::UNIX_EPOCH,
+        };
+        let most = Most::of(&server);
+        let database = Database::new("shop", Target::Server("my".into()));
+        let table = Table::new(vec![server], vec![database], vec![User::new("app")], vec![]).unwrap();
+        let lines = of(&most, Some(&census), &table);
         let shown: Vec<_> = lines.iter().map(|line| (&*line.term, line.connections, &*line.how)).collect();
         assert_eq!(
             shown[..9],
@@ -142,14 +173,18 @@ mod tests {
                 ("reserve", Some(0)),
                 ("others", Some(150)),
                 ("usable", Some(350)),
-                ("room", Some(-50))
+                ("room", Some(-50)),
+                ("user app", Some(400)),
+                ("user app: usable", Some(399)),
+                ("user app: room", Some(-1))
             ]
         );
     }
 
     #[test]
     fn a_server_that_was_not_asked_has_no_numbers() {
-        let lines = of(&Most::of(&Server::new("pg", "c", "db".parse().unwrap(), 7)), None);
+        let nothing = Table::new(vec![], vec![], vec![], vec![]).unwrap();
+        let lines = of(&Most::of(&Server::new("pg", "c", "db".parse().unwrap(), 7)), None, &nothing);
         let shown: Vec<_> = lines.iter().map(|line| (&*line.term, line.connections)).collect();
         assert_eq!(
             shown,

@@ -14,7 +14,7 @@ use testkit::mysql::{Answer, Client, Done, Kind, Login, Options, SUPERUSER, Serv
 use testkit::{Evenkeel, MyWire, Result, Speaks, poll_until};
 
 use crate::common::{DATABASE, PASSWORD, USER, binary};
-use crate::watch;
+use crate::watch::{self, Shown};
 
 /// What kind of scene. By default: user [`USER`], database [`DATABASE`], two server connections.
 #[derive(Clone)]
@@ -190,6 +190,19 @@ impl MyHolder {
 /// A client of this user on [`DATABASE`].
 pub fn client_of(evenkeel: &Evenkeel, user: &str) -> Result<MyWire> {
     evenkeel.mysql_client(user, PASSWORD, Some(DATABASE))
+}
+
+/// The console over MySQL's protocol, as [`USER`].
+pub fn console(evenkeel: &Evenkeel) -> Result<MyWire> {
+    evenkeel.mysql_client(USER, PASSWORD, Some("evenkeel"))
+}
+
+/// What the console shows of `topic`.
+pub fn show(console: &mut MyWire, topic: &str) -> Result<Shown> {
+    match console.answers(&format!("show {topic}"))?.pop() {
+        Some(Answer::Rows(table)) => Ok(Shown { names: table.columns, rows: table.rows }),
+        other => panic!("show {topic}: {other:?}"),
+    }
 }
 
 /// The server's own number of the connection at work: tells server connections apart. Asked in a way that the pooler does

@@ -110,7 +110,7 @@ pub(crate) fn console(evenkeel: &Evenkeel) -> Result<Wire> {
 
 /// A table of the console's.
 pub(crate) struct Shown {
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Its rows.
     pub(crate) rows: Vec<Row>,
 }

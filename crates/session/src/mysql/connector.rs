@@ -3,7 +3,7 @@
 mod login;
 mod talk;
 
-use std::{error::Error, io, iter, sync::Arc};
+use std::{io, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use mysql::{ProtocolError, command::Command, dial::DialError, exchange, write};
@@ -14,7 +14,8 @@ pub(super) use self::login::{fresh, greet};
 pub(crate) use self::talk::{prepare, query, rows, run, settle};
 use super::{facts::Facts, server::ServerConnection};
 use crate::{
-    dialling::Dialling, lane::Flavour, observe::ServerMeters, plan::Compression, secrets::UserSecret, stream::Codecs,
+    census, dialling::Dialling, lane::Flavour, observe::ServerMeters, plan::Compression, secrets::UserSecret,
+    stream::Codecs,
 };
 
 /// Makes connections to one server.
@@ -148,16 +149,6 @@ impl ServerError {
     }
 }
 
-/// Whether a login to a server failed because it asks for the password itself, of which only a hash is configured.
-#[must_use]
-pub fn lacks_password(error: &(dyn Error + 'static)) -> bool {
-    iter::successors(Some(error), |error| (*error).source()).any(|error| {
-        // Everybody who waited for the connection gets the same.
-        let error = error.downcast_ref::<Arc<ServerError>>();
-        error.is_some_and(|error| matches!(**error, ServerError::Dial(DialError::OnlyHash)))
-    })
-}
-
 impl Connector for MyConnector {
     type Connection = ServerConnection;
     type Route = Login;
@@ -186,6 +177,9 @@ impl Connector for MyConnector {
         let moved = login::change_user(server, to, to.database.as_bytes()).await;
         moved.map_err(ConnectError::unavailable)?;
         server.role = login::role(server).await.map_err(ConnectError::unavailable)?;
+        if server.habits.asks_census {
+            census::ask_mysql(&self.meters, &to.user, server).await.map_err(ConnectError::unavailable)?;
+        }
         Ok(())
     }
 

@@ -12,8 +12,8 @@ mod kill;
 mod operator;
 mod server;
 
+pub use connector::MyConnector;
 pub(crate) use connector::{Habits, Login, ServerError, rows, run};
-pub use connector::{MyConnector, lacks_password};
 pub(crate) use driver::{Driver, Mysql};
 pub(crate) use facts::Facts;
 pub(crate) use kill::kill_query;

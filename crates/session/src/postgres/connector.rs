@@ -149,7 +149,8 @@ impl Connector for PgConnector {
             run(&mut server, habits.init_sql.as_bytes()).await.map_err(ServerError::classify)?;
         }
         if habits.asks_census {
-            census::ask_postgres(&self.meters, &mut server).await.map_err(ServerError::classify)?;
+            let names = (&*login.user, &*login.database);
+            census::ask_postgres(&self.meters, names, &mut server).await.map_err(ServerError::classify)?;
         }
         Ok(server)
     }

@@ -66,7 +66,7 @@ impl MyConnector {
             self.facts.store(Some(Arc::new(facts)));
         }
         if server.habits.asks_census {
-            census::ask_mysql(&self.meters, &mut server).await?;
+            census::ask_mysql(&self.meters, &login.user, &mut server).await?;
         }
         Ok(server)
     }
