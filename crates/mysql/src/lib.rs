@@ -11,6 +11,7 @@
 //! - [`handshake`]: the structures of a login; [`login`]: authenticating a client; [`dial`]: logging in to a server.
 //! - [`command`]: what clients ask; [`compress`]: the compressed protocol.
 
+mod by_number;
 pub mod capability;
 pub mod command;
 pub mod compress;

@@ -89,6 +89,24 @@ pub fn write(out: &mut Vec<u8>, sequence: &mut u8, payload: &[u8]) {
     }
 }
 
+/// As [`build`], for a payload that may turn out to be none: then nothing is appended, and `sequence` stays.
+///
+/// # Errors
+/// Those of `fill`.
+pub fn try_build<E>(
+    out: &mut Vec<u8>,
+    sequence: &mut u8,
+    fill: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let (start, mut next, mut filled) = (out.len(), *sequence, Ok(()));
+    build(out, &mut next, |out| filled = fill(out));
+    match filled {
+        Ok(()) => *sequence = next,
+        Err(_) => out.truncate(start),
+    }
+    filled
+}
+
 /// Appends a payload that `fill` writes in place, and counts `sequence` on.
 pub fn build(out: &mut Vec<u8>, sequence: &mut u8, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
@@ -253,6 +271,21 @@ mod tests {
             assert!(assembler.push(*last) == Ok(Some(&payload)), "{len}");
             assert_eq!(assembler.next_sequence(), sequence);
         }
+    }
+
+    #[test]
+    fn a_payload_that_is_none_leaves_nothing() {
+        let (mut out, mut sequence) = (b"before".to_vec(), 7);
+        let failed = try_build(&mut out, &mut sequence, |out| {
+            out.push(b'x');
+            Err("no")
+        });
+        assert_eq!((failed, &out[..], sequence), (Err("no"), &b"before"[..], 7));
+        let built = try_build(&mut out, &mut sequence, |out| {
+            out.push(b'x');
+            Ok::<_, ()>(())
+        });
+        assert_eq!((built, &out[6..], sequence), (Ok(()), &b"\x01\0\0\x07x"[..], 8));
     }
 
     #[test]

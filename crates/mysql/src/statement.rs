@@ -12,7 +12,11 @@ use std::{
 
 use sql::mysql::Verdict;
 
-use crate::settings::Settings;
+use crate::{
+    by_number::ByNumber,
+    command::{ParameterType, ParameterTypes},
+    settings::Settings,
+};
 
 /// Longest description of a statement that is kept, in bytes. Longer ones are asked of a server each time.
 pub const DESCRIPTION_LEN_MAX: usize = 64 * 1024;
@@ -159,7 +163,7 @@ impl Interner {
 /// What one server connection has prepared, bounded.
 #[derive(Debug)]
 pub struct ServerStatements {
-    known: HashMap<u64, Known>,
+    known: ByNumber<u64, Known>,
     len_max: usize,
     /// Counts uses, so that the least recent one can be told.
     clock: u64,
@@ -177,7 +181,7 @@ impl ServerStatements {
     /// Room for this many statements, at least one.
     #[must_use]
     pub fn new(len_max: usize) -> Self {
-        Self { known: HashMap::new(), len_max: len_max.max(1), clock: 0 }
+        Self { known: ByNumber::default(), len_max: len_max.max(1), clock: 0 }
     }
 
     /// The server's number for a statement, if it is prepared here; it is then the most recently used.
@@ -235,14 +239,25 @@ pub struct ClientStatement {
     pub statement: Arc<Statement>,
     /// How many parameters it takes.
     pub parameters: u16,
-    /// The parameters' types as last bound, as on the wire; empty: never.
-    pub types: Box<[u8]>,
+    /// The parameters' types as last bound; empty: never.
+    types: Box<[ParameterType]>,
+}
+
+impl ClientStatement {
+    /// Notes the types that an execution brings along. Those behind the parameters' are of attributes, and hold for it only.
+    fn bind(&mut self, types: ParameterTypes<'_>) {
+        let bound = types.take(usize::from(self.parameters)).map(|(kind, _)| kind);
+        // Many clients send them with every execution.
+        if !bound.clone().eq(self.types.iter().copied()) {
+            self.types = bound.collect();
+        }
+    }
 }
 
 /// What a client calls its statements, bounded.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
-    known: HashMap<u32, ClientStatement>,
+    known: ByNumber<u32, ClientStatement>,
     last_id: u32,
 }
 
@@ -263,9 +278,26 @@ impl ClientStatements {
     }
 
     /// The statement with this number.
-    pub fn get_mut(&mut self, id: u32) -> Option<&mut ClientStatement> {
-        let id = if id == LAST_PREPARED { self.last_id } else { id };
-        self.known.get_mut(&id)
+    #[must_use]
+    pub fn get(&self, id: u32) -> Option<&ClientStatement> {
+        self.known.get(&self.meant(id))
+    }
+
+    /// Notes the types that an execution of the statement with this number brings along for its parameters, if it does.
+    /// Returns those that hold.
+    pub fn bind(&mut self, id: u32, types: Option<ParameterTypes<'_>>) -> &[ParameterType] {
+        let id = self.meant(id);
+        let Some(own) = self.known.get_mut(&id) else { return &[] };
+        if let Some(types) = types {
+            own.bind(types);
+        }
+        &own.types
+    }
+
+    /// The types of the statement's parameters as last bound; empty: never.
+    #[must_use]
+    pub fn types(&self, id: u32) -> &[ParameterType] {
+        self.get(id).map_or(&[], |own| &own.types)
     }
 
     /// The statements.
@@ -275,13 +307,13 @@ impl ClientStatements {
 
     /// Forgets a number. Returns what it stood for.
     pub fn remove(&mut self, id: u32) -> Option<ClientStatement> {
-        let id = if id == LAST_PREPARED { self.last_id } else { id };
+        let id = self.meant(id);
         self.known.remove(&id)
     }
 
     /// Forgets all of them.
     pub fn clear(&mut self) {
-        self.known = HashMap::new();
+        self.known = ByNumber::default();
     }
 
     /// How many there are.
@@ -294,6 +326,10 @@ impl ClientStatements {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    fn meant(&self, id: u32) -> u32 {
+        if id == LAST_PREPARED { self.last_id } else { id }
     }
 }
 
@@ -383,9 +419,9 @@ mod tests {
         let mut client = ClientStatements { last_id: LAST_PREPARED - 2, ..ClientStatements::default() };
         let ids = [0; 3].map(|_| client.insert(statement.clone(), 1));
         assert_eq!(ids, [LAST_PREPARED - 1, 1, 2]);
-        assert!(client.get_mut(LAST_PREPARED).is_some(), "the one prepared last");
+        assert!(client.get(LAST_PREPARED).is_some(), "the one prepared last");
         assert!(client.remove(LAST_PREPARED).is_some());
-        assert!(client.get_mut(2).is_none() && client.remove(2).is_none());
+        assert!(client.get(2).is_none() && client.remove(2).is_none());
         assert_eq!(client.iter().count(), 2);
         client.clear();
         assert!(client.is_empty());

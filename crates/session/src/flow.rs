@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     ops::Range,
     sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -23,7 +24,10 @@ const COPY_MAX: usize = 4 * 1024;
 /// Bytes of our own making for which room is made at once.
 const SPILL_LEN: usize = 256;
 
-/// The most free buffers kept for the next session that becomes active.
+/// Up to this capacity, in bytes, room for bytes of our own making is kept with a free buffer.
+const SPILL_KEPT_MAX: usize = 2 * COPY_MAX;
+
+/// The most free buffers of a size kept for the next session that becomes active.
 const FREE_MAX: usize = 256;
 
 /// Bytes of the buffer in which a session looks what its client wants: room for an ordinary query. A client that says
@@ -34,8 +38,17 @@ const SMALL_LEN: usize = 2 * 1024;
 #[derive(Debug)]
 pub(crate) struct Buffers {
     full_len: usize,
-    small: Mutex<Vec<Box<[u8]>>>,
-    full: Mutex<Vec<Box<[u8]>>>,
+    small: Mutex<Vec<Room>>,
+    full: Mutex<Vec<Room>>,
+}
+
+/// What a [`Flow`] at work needs, and gives back: so that no unit of work allocates.
+#[derive(Debug)]
+struct Room {
+    /// For what is read.
+    buffer: Box<[u8]>,
+    /// For bytes of our own making. Empty.
+    spill: Vec<u8>,
 }
 
 impl Buffers {
@@ -44,22 +57,26 @@ impl Buffers {
         Self { full_len, small: Mutex::default(), full: Mutex::default() }
     }
 
-    fn take(&self, len: usize) -> Box<[u8]> {
+    fn take(&self, len: usize) -> Room {
         let free = self.free(len).lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| vec![0; len].into_boxed_slice())
+        free.unwrap_or_else(|| Room { buffer: vec![0; len].into_boxed_slice(), spill: Vec::new() })
     }
 
     /// Takes a buffer back. Its bytes are not wiped here; no reader looks at bytes that it did not read itself.
-    fn give(&self, buffer: Box<[u8]>) {
-        if buffer.len() == self.small_len() || buffer.len() == self.full_len {
-            let mut free = self.free(buffer.len()).lock().unwrap_or_else(PoisonError::into_inner);
+    fn give(&self, mut room: Room) {
+        let len = room.buffer.len();
+        if len == self.small_len() || len == self.full_len {
+            if room.spill.capacity() > SPILL_KEPT_MAX {
+                room.spill = Vec::new();
+            }
+            let mut free = self.free(len).lock().unwrap_or_else(PoisonError::into_inner);
             if free.len() < FREE_MAX {
-                free.push(buffer);
+                free.push(room);
             }
         }
     }
 
-    fn free(&self, len: usize) -> &Mutex<Vec<Box<[u8]>>> {
+    fn free(&self, len: usize) -> &Mutex<Vec<Room>> {
         if len == self.full_len { &self.full } else { &self.small }
     }
 
@@ -132,7 +149,12 @@ impl Flow {
     fn open(&mut self, buffers: &Buffers, len: usize, len_max: usize) {
         (self.len_full, self.len_max) = (buffers.full_len, len_max);
         if self.buffer.is_empty() {
-            self.buffer = buffers.take(len);
+            let Room { buffer, spill } = buffers.take(len);
+            self.buffer = buffer;
+            // Bytes of our own may wait already.
+            if self.spill.is_empty() {
+                self.spill = spill;
+            }
         }
     }
 
@@ -142,10 +164,10 @@ impl Flow {
             return false;
         }
         (self.scan, self.end, self.approved) = (0, 0, 0..0);
-        if !self.buffer.is_empty() {
-            buffers.give(std::mem::take(&mut self.buffer));
+        let (buffer, spill) = (mem::take(&mut self.buffer), mem::take(&mut self.spill));
+        if !buffer.is_empty() {
+            buffers.give(Room { buffer, spill });
         }
-        self.spill = Vec::new();
         true
     }
 
@@ -213,6 +235,15 @@ impl Flow {
         }
         self.spill_approved();
         &mut self.spill
+    }
+
+    /// Puts what `write` makes of the next `len` bytes in their place; it is given as many of them as are here.
+    pub(crate) fn replace<T>(&mut self, len: usize, write: impl FnOnce(&[u8], &mut Vec<u8>) -> T) -> T {
+        self.insert();
+        let here = &self.buffer[self.scan..self.end];
+        let made = write(here.get(..len).unwrap_or(here), &mut self.spill);
+        self.drop(len);
+        made
     }
 
     /// Whether there is room to read more.
@@ -321,7 +352,7 @@ impl Flow {
     }
 
     fn spill_approved(&mut self) {
-        let range = std::mem::take(&mut self.approved);
+        let range = mem::take(&mut self.approved);
         self.spill.extend_from_slice(&self.buffer[range]);
     }
 
@@ -395,6 +426,41 @@ mod tests {
         assert_eq!(flow.pending(), 5);
         flow.written(2);
         assert_eq!(drain(&mut flow), b"bcd");
+    }
+
+    #[test]
+    fn what_is_replaced_stands_where_it_stood() {
+        let mut flow = flow(b"abcdefghij");
+        flow.forward(2);
+        let seen = flow.replace(3, |bytes, out| {
+            out.extend_from_slice(b"[");
+            out.extend_from_slice(bytes);
+            out.extend_from_slice(b"]");
+            bytes.len()
+        });
+        flow.forward(1);
+        assert_eq!((seen, flow.unscanned()), (3, &b"ghij"[..]));
+        assert_eq!(drain(&mut flow), b"ab[cde]f");
+        assert_eq!(flow.replace(9, |bytes, _| bytes.to_vec()), b"ghij");
+        assert!(flow.is_amid_message());
+    }
+
+    #[test]
+    fn an_idle_flow_leaves_what_the_next_one_takes_up_unless_it_is_large() {
+        let buffers = Buffers::new(4096);
+        let mut flow = Flow::default();
+        for (len, kept) in [(SPILL_LEN, true), (SPILL_KEPT_MAX + 1, false)] {
+            flow.open_small(&buffers, 0);
+            flow.insert().extend_from_slice(&vec![b'x'; len]);
+            assert!(!flow.close(&buffers), "bytes wait to be written");
+            flow.written(len);
+            assert!(flow.close(&buffers));
+            assert_eq!((flow.buffer.len(), flow.spill.capacity()), (0, 0));
+            let free = buffers.small.lock().unwrap();
+            assert_eq!(free.len(), 1);
+            assert_eq!(free[0].spill.capacity() >= SPILL_LEN, kept);
+            assert!(free[0].spill.is_empty());
+        }
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use mysql::{
     ErrorReply,
-    command::{Command, ParameterType, SendLongData, StmtExecute, StmtFetch},
+    command::{Command, SendLongData, StmtExecute, StmtFetch},
     exchange,
-    packet::{HEADER_LEN, Header},
+    packet::{self, HEADER_LEN, Header},
     statement::{Description, Statement},
     view::{EofPacket, PrepareOk},
     write,
@@ -122,7 +122,7 @@ impl Client {
         let (of_parameters, of_columns) = definitions.split_at(usize::from(*parameters).min(definitions.len()));
         for group in [of_parameters, of_columns].into_iter().filter(|group| !group.is_empty()) {
             for definition in group {
-                mysql::packet::write(out, &mut sequence, definition);
+                packet::write(out, &mut sequence, definition);
             }
             write::definitions_end(out, &mut sequence, self.capabilities, EofPacket { warnings: *warnings, status });
         }
@@ -151,32 +151,23 @@ impl Client {
         let body = self.work.up.unscanned().get(HEADER_LEN + 1..header.total()).unwrap_or_default();
         let execute = StmtExecute::parse(body, parameters, self.capabilities)?;
         let opens_cursor = execute.opens_cursor();
-        let own = self.state.statements.get_mut(id);
-        let types = own.map(|own| {
-            if let Some(types) = &execute.types {
-                own.types = types.take(usize::from(parameters)).flat_map(|(kind, _)| kind.0).collect();
-            }
-            &*own.types
-        });
+        let types = self.state.statements.bind(id, execute.types);
         let as_it_is = execute.types.is_some() || execute.values_count == 0;
         if as_it_is && Command::reads_alike(self.capabilities, capabilities) {
             let packet = self.work.up.unscanned_mut().get_mut(HEADER_LEN + 1..).unwrap_or_default();
             Command::set_statement_id(packet, server_id);
             self.work.up.forward(header.total());
         } else {
-            let types: Vec<_> =
-                types.unwrap_or_default().chunks_exact(2).map(|pair| ParameterType([pair[0], pair[1]])).collect();
-            let mut packet = Vec::new();
-            let mut written = Ok(());
-            mysql::packet::build(&mut packet, &mut 0, |out| {
-                written = execute.write(server_id, parameters, &types, capabilities, out);
+            let read_as = self.capabilities;
+            let written = self.work.up.replace(header.total(), |packet, out| {
+                let body = packet.get(HEADER_LEN + 1..).unwrap_or_default();
+                let execute = StmtExecute::parse(body, parameters, read_as)?;
+                packet::try_build(out, &mut 0, |out| execute.write(server_id, parameters, types, capabilities, out))
             });
             if written.is_err() {
-                self.drop_command(header);
                 self.deny(&ErrorReply::wrong_arguments("mysqld_stmt_execute"));
                 return self.finish(held);
             }
-            self.replace_command(header, &packet);
         }
         self.converse_executing(id, server_id, opens_cursor, held).await
     }
@@ -206,9 +197,7 @@ impl Client {
         let body = self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default();
         let execute = StmtExecute::parse(body, parameters, self.capabilities)?;
         let opens_cursor = execute.opens_cursor();
-        if let (Some(types), Some(own)) = (&execute.types, self.state.statements.get_mut(id)) {
-            own.types = types.take(usize::from(parameters)).flat_map(|(kind, _)| kind.0).collect();
-        }
+        self.state.statements.bind(id, execute.types);
         let typed = execute.types.is_some();
         let demand =
             self.demand_of_execution(&statement, self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default());
@@ -227,12 +216,11 @@ impl Client {
             );
             self.work.up.forward(header.total());
         } else {
-            let types = self.state.statements.get_mut(id).map(|own| own.types.clone()).unwrap_or_default();
-            let types: Vec<_> = types.chunks_exact(2).map(|pair| ParameterType([pair[0], pair[1]])).collect();
             let here = self.beginning(header);
             let execute = StmtExecute::parse(here.get(1..).unwrap_or_default(), parameters, self.capabilities)?;
             let (mut moved, len) = (Vec::new(), here.len());
-            let written = execute.write(server_id, parameters, &types, capabilities, &mut moved);
+            let types = self.state.statements.types(id);
+            let written = execute.write(server_id, parameters, types, capabilities, &mut moved);
             if written.is_err() || moved.len() > len + GROWTH_MAX {
                 let message = "An execution this large must bring the types of its parameters along (prepare it anew)";
                 return Err(Fault::Refused(Box::new(ErrorReply::not_supported(message))));
@@ -357,8 +345,8 @@ impl Client {
     }
 
     /// What a number of the client's stands for: the statement, and how many parameters it takes.
-    fn known(&mut self, id: u32) -> Option<(Arc<Statement>, u16)> {
-        self.state.statements.get_mut(id).map(|own| (own.statement.clone(), own.parameters))
+    fn known(&self, id: u32) -> Option<(Arc<Statement>, u16)> {
+        self.state.statements.get(id).map(|own| (own.statement.clone(), own.parameters))
     }
 
     /// Sees to it that a connection is held on which the statement is prepared. Returns the server's number for it, or
