@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use pool::{Activity, ClassView, CloseReason, ConnectionView, Faults, RouteId, RouteView, Totals, TransactionView};
+use pool::{
+    Activity, ClassId, ClassView, CloseReason, ConnectionView, Faults, RouteId, RouteView, Totals, TransactionView,
+};
 use session::{ClassMeters, ClientEntry, Engine, Lane, Phase, ServerMeters};
 
 /// All servers with their routes and connections, each list in a fixed order.
@@ -35,6 +37,7 @@ pub(crate) struct ServerFacts {
 pub(crate) struct ClassFacts {
     pub(crate) server: Arc<route::Server>,
     pub(crate) index: route::ClassIndex,
+    pub(crate) id: ClassId,
     pub(crate) view: ClassView,
     pub(crate) budget: u32,
     pub(crate) meters: Arc<ServerMeters>,
@@ -120,6 +123,10 @@ impl Facts {
         let snapshot = server.pool.snapshot();
         let now = SystemTime::now();
         let (totals, at) = (snapshot.totals, snapshot.at);
+        let class = |(id, view)| Some((server.class(id)?, id, view));
+        // By their order in the configuration; a number without a class was somebody's once.
+        let mut classes: Vec<_> = snapshot.classes.into_iter().filter_map(class).collect();
+        classes.sort_by_key(|(index, ..)| *index);
         let (server, meters) = (Arc::new(server.server), server.meters);
         let mut testing: HashMap<RouteId, u32> = HashMap::new();
         for view in snapshot.connections {
@@ -145,12 +152,9 @@ impl Facts {
             let effective_budget = totals.effective_budget;
             self.routes.push(RouteFacts { lane, protocol, testing, effective_budget, oldest_wait, view });
         }
-        for (id, view) in snapshot.classes {
-            // A class whose number is no more has nothing but a past.
-            let index = route::ClassIndex::new(id.number()).filter(|index| index.get() < server.classes.list().len());
-            let Some(index) = index else { continue };
+        for (index, id, view) in classes {
             let (server, meters, budget) = (server.clone(), meters.clone(), totals.budget);
-            self.classes.push(ClassFacts { server, index, view, budget, meters });
+            self.classes.push(ClassFacts { server, index, id, view, budget, meters });
         }
         let (faults, transactions) = (snapshot.faults, snapshot.transactions);
         self.servers.push(ServerFacts { server, totals, faults, meters, transactions });
@@ -218,7 +222,7 @@ impl ClassFacts {
 
     /// What is measured of it, where there are several.
     pub(crate) fn measured(&self) -> Option<&ClassMeters> {
-        self.meters.class(pool::ClassId::new(self.index.get())?)
+        self.meters.class(self.id)
     }
 }
 

@@ -446,6 +446,56 @@ fn a_reload_renames_and_resizes_classes_and_loses_nobody() -> Result<()> {
 }
 
 #[test]
+fn what_was_counted_of_a_class_stays_with_its_name() -> Result<()> {
+    let setup = |list: &str| with_classes(6, list);
+    let scene = setup("{ transaction = 2, oltp = 2, stream = 1 }").start()?;
+    let reload = |list: &str, names: &[&str]| -> Result<()> {
+        scene.evenkeel.reload(&setup(list).config(&scene.pg.address()))?;
+        poll_until(SOON, "the new classes", || {
+            let shown = show(&mut console(&scene.evenkeel)?, "classes")?;
+            let mut listed: Vec<_> = shown.rows.iter().map(|row| shown.get(row, "class")).collect();
+            listed.retain(|name| !["default", "reserved"].contains(name));
+            listed.sort_unstable();
+            Ok((listed == names).then_some(()))
+        })
+    };
+    let used = |class: &str| -> Result<[u64; 3]> {
+        let shown = show(&mut console(&scene.evenkeel)?, "classes")?;
+        let row = shown.find("class", class).unwrap_or_else(|| panic!("{class} in {:?}", shown.rows));
+        let measured = |name: &str| {
+            let sample = format!("evenkeel_class_{name}_seconds_count{{server=\"main\",class=\"{class}\"}}");
+            // What was never measured has no sample.
+            whole(&scene.evenkeel, &sample).unwrap_or(0)
+        };
+        assert_eq!(shown.number(row, "connects"), u64::from(measured("connect")), "{class}");
+        assert_eq!(shown.number(row, "leases"), u64::from(measured("wait")), "{class}");
+        Ok(["leases", "exhausted", "connects"].map(|name| shown.number(row, name)))
+    };
+    let (mut app, mut held) = (scene.client()?, scene.client()?);
+    app.query("begin; commit")?;
+    app.query("begin")?;
+    held.query("select 'one'")?;
+    held.query("begin")?;
+    app.query("commit")?;
+    let (transaction, oltp) = ([3, 1, 0], [1, 0, 1]);
+    assert_eq!([used("transaction")?, used("oltp")?], [transaction, oltp]);
+    // New classes, some in the places of others.
+    reload("{ dba = 1, oltp = 2, app = 1, transaction = 2 }", &["app", "dba", "oltp", "transaction"])?;
+    assert_eq!([used("transaction")?, used("oltp")?], [transaction, oltp]);
+    assert_eq!([used("dba")?, used("app")?], [[0; 3]; 2], "what others have had is not theirs");
+    // One goes while its connection is in use, and comes again: it has no past, and its place nobody else's.
+    reload("{ dba = 1, oltp = 2, app = 1 }", &["app", "dba", "oltp"])?;
+    held.query("commit")?;
+    assert_eq!([used("dba")?, used("app")?, used("oltp")?], [[0; 3], [0; 3], oltp]);
+    reload("{ transaction = 1, oltp = 2 }", &["oltp", "transaction"])?;
+    assert_eq!([used("transaction")?, used("oltp")?], [[0; 3], oltp]);
+    app.query("begin; commit")?;
+    assert_eq!(used("transaction")?, [1, 1, 0]);
+    drop((app, held));
+    at_rest(&scene.evenkeel)
+}
+
+#[test]
 fn one_user_has_its_part_of_the_transactions_and_others_have_theirs() -> Result<()> {
     let setup = |slots: u32, limit: &str| {
         let limit = format!("[transaction_limit]\n{limit}\nper_user = 0.4");

@@ -44,6 +44,12 @@ impl Histogram {
         self.sum_ns.fetch_add(ns, Relaxed);
     }
 
+    /// Forgets all values, for who measures something else from now on. Values recorded meanwhile may survive it.
+    pub fn clear(&self) {
+        self.counts.iter().for_each(|count| count.store(0, Relaxed));
+        self.sum_ns.store(0, Relaxed);
+    }
+
     /// A copy to compute with. Values recorded meanwhile may be in the buckets and not yet in the sum, or the other way.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -211,6 +217,16 @@ mod tests {
         assert_eq!(day.quantile(0.5), Duration::from_nanos(bounds_ns(OVERFLOW).0));
         assert_eq!(day.mean(), Duration::from_secs(86_400));
         assert_eq!(of([Duration::MAX]).count(), 1);
+    }
+
+    #[test]
+    fn what_is_cleared_is_empty_and_may_be_used_again() {
+        let histogram = Histogram::new();
+        histogram.record(Duration::from_millis(3));
+        histogram.clear();
+        assert_eq!(histogram.snapshot(), Snapshot::empty());
+        histogram.record(Duration::MAX);
+        assert_eq!(histogram.snapshot().count(), 1);
     }
 
     #[test]

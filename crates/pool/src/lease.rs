@@ -59,7 +59,7 @@ impl<C: Connector> Lease<C> {
         self.route
     }
 
-    /// The class it counts in.
+    /// The class in which it was lent, or to which it was last transferred.
     #[must_use]
     pub fn class(&self) -> ClassId {
         self.class
@@ -131,11 +131,13 @@ impl<C: Connector> Drop for Lease<C> {
         let Some(mut connection) = self.connection.take() else { return };
         let verdict = self.verdict(&mut connection);
         let (conn, since) = (self.conn, self.since);
-        let held = self.shared.act(Starter::Keeper, |ledger, now| {
+        let (class, held) = self.shared.act(Starter::Keeper, |ledger, now| {
+            // Its route may have changed its class meanwhile.
+            let class = ledger.scheduler.route_of(conn).map_or(self.class, |(_, class)| class);
             ledger.give_back(conn, connection, verdict, now);
-            now.since(since)
+            (class, now.since(since))
         });
-        self.shared.observer.on_return(self.route, self.class, held);
+        self.shared.observer.on_return(self.route, class, held);
     }
 }
 

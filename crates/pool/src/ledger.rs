@@ -132,6 +132,8 @@ pub(crate) enum Verdict {
 
 /// A connect or a re-key that succeeded.
 pub(crate) struct Connected<E> {
+    /// The class of its route when it came.
+    pub(crate) class: ClassId,
     pub(crate) took: Duration,
     /// Why the one before it failed: no longer true, and dropped outside the lock.
     pub(crate) mended: Option<ConnectFault<E>>,

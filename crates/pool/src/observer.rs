@@ -27,9 +27,9 @@ pub struct Overdue {
 /// They are called outside the pool's lock, [`on_lease`](Self::on_lease) and [`on_return`](Self::on_return) in the
 /// task that takes or gives back a connection: they should count and return.
 pub trait Observer: Send + Sync + 'static {
-    /// A connection was opened; connect and login took this long.
-    fn on_open(&self, route: RouteId, conn: ConnId, took: Duration) {
-        let _ = (route, conn, took);
+    /// A connection was opened for a route, which was in this class; connect and login took this long.
+    fn on_open(&self, route: RouteId, class: ClassId, conn: ConnId, took: Duration) {
+        let _ = (route, class, conn, took);
     }
 
     /// A connect failed.
@@ -57,7 +57,8 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (route, class, waited);
     }
 
-    /// A lease ended, with this route, which is not the one it began with if it was transferred.
+    /// A lease ended, with this route, which is not the one it began with if it was transferred, and in the class where that
+    /// is now.
     fn on_return(&self, route: RouteId, class: ClassId, held: Duration) {
         let _ = (route, class, held);
     }

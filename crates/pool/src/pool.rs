@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scheduler::{
-    ClassId, ClassLimits, Home, OverLimit, Request, RouteId, RouteLimits, RouteView, StateKey, Time, Totals,
+    Admission, ClassId, ClassLimits, Home, OverLimit, Request, RouteId, RouteLimits, RouteView, StateKey, Time, Totals,
     TransactionLimit,
 };
 use tokio::runtime::Handle;
@@ -195,6 +195,12 @@ impl<C: Connector> Pool<C> {
         self.act(|ledger, now| ledger.scheduler.set_class(class, limits, now));
     }
 
+    /// Forgets a class and all that was counted in it, so that another one may have its number. Its routes go on in the default
+    /// class, which itself is never forgotten.
+    pub fn remove_class(&self, class: ClassId) {
+        self.act(|ledger, now| ledger.scheduler.remove_class(class, now));
+    }
+
     /// Sets how many transactions one party may have at once.
     pub fn set_transaction_limit(&self, limit: TransactionLimit) {
         self.shared.lock().limiter.set_limit(limit);
@@ -211,8 +217,22 @@ impl<C: Connector> Pool<C> {
             let capacity = ledger.scheduler.capacity(ledger.limiter.limit().classes);
             ledger.limiter.begin(party, capacity)?
         };
-        let permit = |admission| TransactionPermit::new(Arc::clone(&self.shared), Arc::clone(party), admission);
-        Ok(admission.map(permit))
+        Ok(admission.map(|admission| self.permit(party, admission)))
+    }
+
+    /// The permit of a transaction that is open already, for nobody could tell before that it would be one: beyond the limit as
+    /// well, which is counted ([`Refusals::exceeded`](crate::Refusals::exceeded)). `None`: there is no limit.
+    pub fn join_transaction(&self, party: &Arc<str>) -> Option<TransactionPermit<C>> {
+        let admission = {
+            let ledger = &mut *self.shared.lock();
+            let capacity = ledger.scheduler.capacity(ledger.limiter.limit().classes);
+            ledger.limiter.join(party, capacity)
+        };
+        admission.map(|admission| self.permit(party, admission))
+    }
+
+    fn permit(&self, party: &Arc<str>, admission: Admission) -> TransactionPermit<C> {
+        TransactionPermit::new(Arc::clone(&self.shared), Arc::clone(party), admission)
     }
 
     /// Lends nothing until [`resume`](Self::resume). Requests queue and keep their deadlines.

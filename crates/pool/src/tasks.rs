@@ -77,9 +77,9 @@ impl<C: Connector> Dial<C> {
         let connected = self
             .shared
             .act(Starter::Caller(home), |ledger, now| ledger.handle_connected(conn, connection, state, home, now));
-        if let Some(Connected { took, mended }) = connected {
+        if let Some(Connected { class, took, mended }) = connected {
             drop(mended);
-            self.shared.observer.on_open(self.route, conn, took);
+            self.shared.observer.on_open(self.route, class, conn, took);
         }
     }
 
@@ -127,7 +127,7 @@ impl<C: Connector> Transfer<C> {
         let conn = self.conn;
         let starter = Starter::Caller(self.home);
         let moved = self.shared.act(starter, |ledger, now| ledger.handle_rekeyed(conn, connection, state, now));
-        if let Some(Connected { took, mended }) = moved {
+        if let Some(Connected { took, mended, .. }) = moved {
             drop(mended);
             self.shared.observer.on_move(self.from, self.to, conn, took);
         }

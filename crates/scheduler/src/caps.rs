@@ -100,6 +100,14 @@ impl Caps {
         self.sort();
     }
 
+    /// A class without connections is no more: it has no cap, lends nothing and nobody lends to it.
+    pub(crate) fn forget(&mut self, class: ClassId) {
+        for account in &mut self.accounts {
+            account.limits.lends_to = account.limits.lends_to.without(class);
+        }
+        self.set(class.number(), ClassLimits::default());
+    }
+
     /// Makes a class known, without a cap.
     pub(crate) fn make(&mut self, class: usize) {
         if self.accounts.len() <= class {

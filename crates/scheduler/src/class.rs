@@ -12,6 +12,8 @@ use crate::view::CloseCounts;
 /// What it may have and has is in [`Caps`](crate::caps::Caps).
 #[derive(Debug, Default)]
 pub(crate) struct Class {
+    /// Its connections that are lent out, or out for a test.
+    pub(crate) in_use: u32,
     /// Its connections that are closing.
     pub(crate) closing: u32,
     pub(crate) counters: ClassCounters,

@@ -46,6 +46,12 @@ impl ClassSet {
         Self(self.0 | 1 << class.0)
     }
 
+    /// This set without a class.
+    #[must_use]
+    pub const fn without(self, class: ClassId) -> Self {
+        Self(self.0 & !(1 << class.0))
+    }
+
     /// Whether a class is in it.
     #[must_use]
     pub const fn contains(self, class: ClassId) -> bool {

@@ -81,13 +81,9 @@ impl Scheduler {
             ConnState::Idle { .. } => self.leave_idle(index),
             ConnState::Lent { since } => {
                 self.charge(route, since, now);
-                self.routes[route].in_use -= 1;
-                self.sums.in_use -= 1;
+                self.leave_use(index);
             }
-            ConnState::Tested { .. } => {
-                self.routes[route].in_use -= 1;
-                self.sums.in_use -= 1;
-            }
+            ConnState::Tested { .. } => self.leave_use(index),
         }
         self.free_permit(index, heir);
         self.settle(route, now);

@@ -43,6 +43,27 @@ impl Scheduler {
         self.fill(now);
     }
 
+    /// Forgets a class and all that happened in it, so that another one may have its number. Its routes go on in the default
+    /// class with whatever they hold. The default class itself is never forgotten.
+    pub fn remove_class(&mut self, class: ClassId, now: Time) {
+        let number = class.number();
+        if class == ClassId::DEFAULT || number >= self.classes.len() {
+            return;
+        }
+        let of_it = |(index, route): (u32, &Route)| (route.class() == number).then_some(index);
+        let routes: Vec<u32> = self.routes.iter().filter_map(of_it).collect();
+        for index in routes {
+            self.change_class(index, ClassId::DEFAULT);
+            self.routes[index].limits.class = ClassId::DEFAULT;
+            self.settle(index, now);
+        }
+        self.caps.forget(class);
+        self.classes[number] = Class::default();
+        self.disturbed_at = now;
+        self.shrink(|scheduler, route| scheduler.is_beyond_class(route), now);
+        self.fill(now);
+    }
+
     /// Makes a route known. Connections are re-keyed only between routes of the same realm; with `None` they are not.
     pub fn add_route(&mut self, limits: RouteLimits, realm: Option<Realm>, now: Time) -> RouteId {
         self.make_class(limits.class);
@@ -168,12 +189,14 @@ impl Scheduler {
         if old == new {
             return;
         }
-        let (permits, closing) = (route.permits(), route.closing);
+        let (permits, in_use, closing) = (route.permits(), route.in_use, route.closing);
         if route.hungry_since.take().is_some() {
             self.sums.hungry -= 1;
         }
         self.stop_looking(index);
         self.classes[old].forget(index);
+        self.classes[old].in_use -= in_use;
+        self.classes[new].in_use += in_use;
         self.classes[old].closing -= closing;
         self.classes[new].closing += closing;
         for _ in 0..permits {

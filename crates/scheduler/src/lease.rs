@@ -41,10 +41,8 @@ impl Scheduler {
             self.fill(now);
             return Attach::Granted(self.conn_id(conn));
         }
-        let class = self.routes[index].class();
-        self.classes[class].counters.exhausted += u64::from(!self.caps.has_room(class));
         if let Some(refusal) = self.queue_full(index) {
-            self.classes[class].counters.failed_waits += 1;
+            self.class_mut(index).counters.failed_waits += 1;
             return Attach::Refused(refusal);
         }
         let ticket = self.enqueue(index, request, now);
@@ -79,9 +77,7 @@ impl Scheduler {
             ConnState::Tested { idle_since } => idle_since,
             _ => return self.faults.stale_reports += 1,
         };
-        let route = self.conns[index].route;
-        self.routes[route].in_use -= 1;
-        self.sums.in_use -= 1;
+        self.leave_use(index);
         match how {
             Detach::Discard(reason) => {
                 self.begin_closing(index, reason, None, now);
@@ -297,16 +293,40 @@ impl Scheduler {
         let route = self.conns[conn].route;
         self.enter_use(conn, ConnState::Lent { since: now });
         self.class_mut(route).counters.leases += 1;
+        self.note_exhaustion(route);
         let route = &mut self.routes[route];
         route.served += 1;
         self.virtual_time = self.virtual_time.max(route.clock);
     }
 
-    fn enter_use(&mut self, conn: u32, state: ConnState) {
+    pub(crate) fn enter_use(&mut self, conn: u32, state: ConnState) {
         let conn = &mut self.conns[conn];
         conn.state = state;
-        self.routes[conn.route].in_use += 1;
+        let route = conn.route;
+        self.routes[route].in_use += 1;
+        self.class_mut(route).in_use += 1;
         self.sums.in_use += 1;
+    }
+
+    /// The end of [`enter_use`](Self::enter_use).
+    pub(crate) fn leave_use(&mut self, conn: u32) {
+        let route = self.conns[conn].route;
+        self.routes[route].in_use -= 1;
+        self.class_mut(route).in_use -= 1;
+        self.sums.in_use -= 1;
+    }
+
+    /// Counts that a class has run out, if what it has just lent was the last of what is its own.
+    ///
+    /// VTTablet's `Exhausted` to the letter: its pools count every `Get` behind which `Available`, the capacity less what is
+    /// lent, is not above zero (Vitess up to 18, `go/pools/resource_pool.go`). So it does not depend on whether somebody had to
+    /// wait, nor on how many connections were open or being opened.
+    pub(crate) fn note_exhaustion(&mut self, route: u32) {
+        let (number, budget) = (self.routes[route].class(), self.limits.budget);
+        let account = self.caps.of(number);
+        let capacity = account.limits().cap.map_or(budget, |cap| cap.min(budget));
+        let class = &mut self.classes[number];
+        class.counters.exhausted += u64::from(class.in_use + account.lent() >= capacity);
     }
 
     /// Takes an idle connection out of its route's list.

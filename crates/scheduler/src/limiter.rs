@@ -84,6 +84,8 @@ pub struct Refusals {
     pub refused: u64,
     /// They would have been refused, had it not been a dry run.
     pub dry_run: u64,
+    /// They were open before it could be told that they would be transactions, so there was nothing left to refuse.
+    pub exceeded: u64,
 }
 
 /// The limit as it stands.
@@ -149,6 +151,23 @@ impl TransactionLimiter {
         Ok(Some(admission))
     }
 
+    /// Counts a transaction of this party that is open already, for what opened it did not look like one. It is let in whatever
+    /// the limit, and counted as any other, so the next one is refused. `None`: nothing is counted.
+    pub fn join(&mut self, party: &Arc<str>, capacity: u32) -> Option<Admission> {
+        let limit = most(self.limit.fraction, capacity);
+        let counted = match self.limit.mode {
+            LimitMode::Off => return None,
+            LimitMode::On => |party: &Party| party.held,
+            // A limit in force could not have refused it either: a dry run has it in its books as well.
+            LimitMode::DryRun => |party: &Party| party.within,
+        };
+        let known = self.parties.entry(Arc::clone(party)).or_default();
+        known.refusals.exceeded += u64::from(counted(known) >= limit);
+        known.held += 1;
+        known.within += 1;
+        Some(Admission::Within)
+    }
+
     /// A transaction is over.
     pub fn end(&mut self, party: &Arc<str>, admission: Admission) {
         let Some(known) = self.parties.get_mut(party) else {
@@ -188,6 +207,7 @@ impl Refusals {
     const fn add(&mut self, other: Self) {
         self.refused += other.refused;
         self.dry_run += other.dry_run;
+        self.exceeded += other.exceeded;
     }
 }
 

@@ -58,10 +58,10 @@ impl Scheduler {
         }
         self.may_transfer(giver, taker)?;
         self.charge(giver, since, now);
-        self.conns[index].state = ConnState::Lent { since: now };
-        self.routes[giver].in_use -= 1;
+        self.leave_use(index);
         self.relabel(index, taker, now);
-        self.routes[taker].in_use += 1;
+        self.enter_use(index, ConnState::Lent { since: now });
+        self.note_exhaustion(taker);
         self.settle(taker, now);
         self.fill(now);
         Ok(())

@@ -1,6 +1,7 @@
 //! Attach, detach and the clock, case by case.
 
 mod audit;
+mod classes;
 mod containers;
 mod properties;
 mod rekeys;

@@ -107,8 +107,8 @@ pub struct ClassView {
     pub wait_time: Duration,
     /// Requests so far that were refused, and waits that ended without a connection.
     pub failed_waits: u64,
-    /// Requests so far that found the class full, nothing to be borrowed and no idle connection for them: they had to wait, or
-    /// were refused.
+    /// How often it has run out so far: leases, and transfers to it, that took the last connection it may lend out of its own
+    /// cap, or one beyond it. Who had to wait is in `waits` and `failed_waits`.
     pub exhausted: u64,
     /// Leases so far.
     pub leases: u64,
@@ -135,7 +135,6 @@ impl ClassView {
             view.routes += u32::from(route.life == Life::Live);
             view.connecting += route.connecting;
             view.idle += route.idle.len();
-            view.in_use += route.in_use;
             view.waiting += route.waiting();
         }
         let free = scheduler.effective_budget().saturating_sub(scheduler.sums.permits);
@@ -154,6 +153,7 @@ impl ClassView {
             cap: account.limits().cap,
             lends_to: account.limits().lends_to,
             active: account.permits(),
+            in_use: class.in_use,
             closing: class.closing,
             borrowed: account.borrowed(),
             lent: account.lent(),

@@ -12,6 +12,8 @@ pub struct ClassMeters {
     pub wait: Histogram,
     /// From a lease to its end, whatever class it began in.
     pub hold: Histogram,
+    /// Connects that succeeded, login included.
+    pub connect: Histogram,
 }
 
 /// The classes of a server, by number. With one class there are none: what could be measured of it is measured of its routes,
@@ -24,10 +26,19 @@ impl MetersByClass {
         Self(array::from_fn(|_| OnceLock::new()))
     }
 
-    /// Measures this many classes from now on.
-    pub(crate) fn measure(&self, classes: usize) {
-        for class in self.0.iter().take(classes) {
-            class.get_or_init(Box::default);
+    /// Measures a class from now on.
+    pub(crate) fn measure(&self, class: ClassId) {
+        if let Some(meters) = self.0.get(class.number()) {
+            meters.get_or_init(Box::default);
+        }
+    }
+
+    /// Forgets what was measured of a class.
+    pub(crate) fn clear(&self, class: ClassId) {
+        if let Some(meters) = self.get(class) {
+            meters.wait.clear();
+            meters.hold.clear();
+            meters.connect.clear();
         }
     }
 

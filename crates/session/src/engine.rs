@@ -198,7 +198,7 @@ impl Engine {
             return None;
         }
         let limits = plan.table.limits(server, class, &lane.user, &lane.database);
-        let route = lane.pool().add_sibling(lane.id, route_limits(class, &limits))?;
+        let route = lane.pool().add_sibling(lane.id, route_limits(known.class_id(class), &limits))?;
         known.meters.name_route(route, lane.user.clone(), lane.database.clone());
         lane.seats.add(class, route);
         Some(route)

@@ -13,6 +13,7 @@ mod approach;
 mod cancel;
 mod census;
 mod class_meters;
+mod class_numbers;
 pub mod console;
 mod decoys;
 mod demand;

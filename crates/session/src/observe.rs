@@ -126,9 +126,12 @@ impl ServerMeters {
 pub(crate) struct Watch(pub(crate) Arc<ServerMeters>);
 
 impl Observer for Watch {
-    fn on_open(&self, route: RouteId, conn: ConnId, took: Duration) {
+    fn on_open(&self, route: RouteId, class: ClassId, conn: ConnId, took: Duration) {
         let (user, database) = self.0.names(route);
         self.0.connect.record(took);
+        if let Some(meters) = self.0.classes.get(class) {
+            meters.connect.record(took);
+        }
         tracing::info!(server = %self.0.server, %user, %database, conn = conn.index(), ?took, "server connection opened");
     }
 

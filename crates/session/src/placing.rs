@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pool::{BlockedBy, Connector, Lease, NoTransfer, OverLimit, Pool, RouteId, TransactionPermit};
-use route::{Choice, ClassIndex, Classes, LimitKey, SessionState, Traffic, Who};
+use route::{Choice, ClassIndex, LimitKey, SessionState, Traffic, Who};
 
 use crate::{
     demand::{Demand, SetsSettings},
@@ -165,19 +165,25 @@ impl<C: Connector> Placing<C> {
         pool: &Pool<C>,
         client: &ClientEntry,
     ) -> Result<(), NoTransfer> {
+        self.recount((class, traffic), pool);
         let route = engine.seat(lane, class);
         if lease.route() != route {
             lease.transfer(route)?;
         }
         self.place = Place { class, traffic };
-        if (self.permit.is_none() || traffic != Traffic::Transaction)
-            && let Err(over) = self.count((class, traffic), pool)
-        {
-            // It was opened by what did not look like it; there is nothing left to refuse.
-            tracing::debug!(client = client.number(), %over, "a transaction is not counted");
-        }
         client.move_lease(self.class_name(lane));
         Ok(())
+    }
+
+    /// Counts a lease under way as what it has turned out to be. A transaction is one wherever its lease finds a place, and if
+    /// what opened it did not look like it, such as a call of a procedure, there is nothing left to refuse.
+    fn recount(&mut self, (class, traffic): (ClassIndex, Traffic), pool: &Pool<C>) {
+        let limit = self.limit.as_ref().filter(|limit| limit.classes.contains(&class));
+        match limit.filter(|_| traffic == Traffic::Transaction) {
+            Some(limit) if self.permit.is_none() => self.permit = pool.join_transaction(&limit.party),
+            Some(_) => {}
+            None => self.permit = None,
+        }
     }
 
     /// The lease is about to end. What was a session's own goes to no class in particular: all others may take it from there,
@@ -220,10 +226,10 @@ fn party(by: &[LimitKey], who: &Who<'_>, client: &ClientEntry) -> Arc<str> {
 }
 
 /// What is to be done about a limit that kept somebody waiting for too long.
-pub(crate) fn advice(blocked_by: BlockedBy, classes: &Classes) -> String {
+pub(crate) fn advice(blocked_by: BlockedBy, seating: &Seating) -> String {
     match blocked_by {
         BlockedBy::Class { class, cap } => {
-            let name = classes.list().get(class.number()).map_or("default", |class| &*class.name);
+            let name = seating.class(class).map_or("default", |class| &*class.name);
             format!(
                 "The class {name} has all of its {cap} connections in use. Shorten what uses them, or raise the cap of the \
                  class (servers.classes, or cap in [[classes]])."
@@ -241,10 +247,10 @@ pub(crate) fn advice(blocked_by: BlockedBy, classes: &Classes) -> String {
 
 #[cfg(test)]
 mod tests {
-    use route::StatementKind;
+    use route::{Class, Classes, StatementKind, TransactionLimit};
 
     use super::*;
-    use crate::postgres::PgConnector;
+    use crate::{class_numbers::ClassNumbers, postgres::PgConnector, seats::ClassRules};
 
     fn placed(traffic: Traffic) -> (Placing<PgConnector>, Classes) {
         let classes = Classes::vttablet();
@@ -287,11 +293,18 @@ mod tests {
 
     #[test]
     fn advice_names_class_and_setting() {
+        // Before a reload, `stream` was the second class; it still has that number.
+        let before = Classes::new(vec![Class::new("old"), Class::new("stream")]).unwrap();
         let classes = Classes::vttablet();
-        let class = pool::ClassId::new(classes.named("stream").unwrap().get()).unwrap();
-        let advice = advice(BlockedBy::Class { class, cap: 200 }, &classes);
+        let mut numbers = ClassNumbers::new();
+        numbers.change(&Classes::single(), &before);
+        numbers.change(&before, &classes);
+        let rules = ClassRules::new(&classes, numbers.ids().clone(), &TransactionLimit::default());
+        let seating = Seating::new(rules, Vec::new());
+        let class = pool::ClassId::new(2).unwrap();
+        let advice = advice(BlockedBy::Class { class, cap: 200 }, &seating);
         assert!(advice.contains("class stream") && advice.contains("200") && advice.contains("servers.classes"));
-        assert!(super::advice(BlockedBy::Route { cap: 3 }, &classes).contains("cap in [[routes]]"));
-        assert!(super::advice(BlockedBy::Budget, &classes).contains("servers.budget"));
+        assert!(super::advice(BlockedBy::Route { cap: 3 }, &seating).contains("cap in [[routes]]"));
+        assert!(super::advice(BlockedBy::Budget, &seating).contains("servers.budget"));
     }
 }

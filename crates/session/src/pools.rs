@@ -68,6 +68,10 @@ impl AnyPool {
         on!(self, pool => pool.set_class(class, limits));
     }
 
+    pub(crate) fn remove_class(&self, class: ClassId) {
+        on!(self, pool => pool.remove_class(class));
+    }
+
     pub(crate) fn set_transaction_limit(&self, limit: TransactionLimit) {
         on!(self, pool => pool.set_transaction_limit(limit));
     }

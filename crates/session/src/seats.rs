@@ -7,7 +7,9 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use pool::{ClassId, RouteId};
-use route::{ClassIndex, Classes, LimitKey, LimitMode, TransactionLimit};
+use route::{Class, ClassIndex, Classes, LimitKey, LimitMode, TransactionLimit};
+
+use crate::class_numbers::{ClassIds, ClassNumbers};
 
 /// Counts the configurations under which sessions have something to choose. Sessions compare it with that of their last
 /// choice.
@@ -31,19 +33,30 @@ impl Era {
 #[derive(Debug, Clone)]
 pub(crate) struct ClassRules {
     classes: Arc<Classes>,
+    ids: ClassIds,
     limited_by: Arc<[LimitKey]>,
 }
 
 impl ClassRules {
-    /// Those of a server.
-    pub(crate) fn new(classes: &Classes, limit: &TransactionLimit) -> Self {
+    /// Those of a server, which knows its classes by these numbers.
+    pub(crate) fn new(classes: &Classes, ids: ClassIds, limit: &TransactionLimit) -> Self {
         let limited_by = if limit.mode == LimitMode::Off { &[][..] } else { &limit.by };
-        Self { classes: Arc::new(classes.clone()), limited_by: limited_by.into() }
+        Self { classes: Arc::new(classes.clone()), ids, limited_by: limited_by.into() }
+    }
+
+    /// Those of a server of which nothing is known yet.
+    pub(crate) fn none() -> Self {
+        Self { classes: Arc::default(), ids: ClassNumbers::new().ids().clone(), limited_by: [].into() }
     }
 
     /// The classes.
     pub(crate) fn classes(&self) -> &Classes {
         &self.classes
+    }
+
+    /// Under which numbers the pool knows them.
+    pub(crate) fn ids(&self) -> &ClassIds {
+        &self.ids
     }
 
     /// Whether no session has anything to choose.
@@ -63,6 +76,7 @@ pub(crate) struct Seats {
 #[derive(Debug, Clone)]
 pub(crate) struct Seating {
     pub(crate) classes: Arc<Classes>,
+    ids: ClassIds,
     /// What tells apart those whose transactions are limited; nothing: they are not.
     pub(crate) limited_by: Arc<[LimitKey]>,
     /// By the class's name, which stays when a changed configuration gives it another number.
@@ -94,9 +108,9 @@ impl Seats {
 
     /// Adds a route.
     pub(crate) fn add(&self, class: ClassIndex, route: RouteId) {
-        let Seating { classes, limited_by, mut routes, .. } = Seating::clone(&self.seating.load());
+        let Seating { classes, ids, limited_by, mut routes, .. } = Seating::clone(&self.seating.load());
         routes.push((classes.get(class).name.clone(), route));
-        self.seating.store(Arc::new(Seating::new(ClassRules { classes, limited_by }, routes)));
+        self.seating.store(Arc::new(Seating::new(ClassRules { classes, ids, limited_by }, routes)));
     }
 
     /// Takes over the classes of a changed configuration. Each route stays in the class of its name; those whose class is no
@@ -111,11 +125,12 @@ impl Seats {
 }
 
 impl Seating {
-    fn new(rules: ClassRules, routes: Vec<(Arc<str>, RouteId)>) -> Self {
-        let ClassRules { classes, limited_by } = rules;
+    /// The routes of a lane, by the names of their classes.
+    pub(crate) fn new(rules: ClassRules, routes: Vec<(Arc<str>, RouteId)>) -> Self {
+        let ClassRules { classes, ids, limited_by } = rules;
         let route = |name: &str| routes.iter().find(|(known, _)| **known == *name).map(|(_, route)| *route);
         let by_class = classes.iter().map(|(_, class)| route(&class.name)).collect();
-        Self { classes, limited_by, routes, by_class }
+        Self { classes, ids, limited_by, routes, by_class }
     }
 
     /// The route in a class, if there is one.
@@ -123,13 +138,13 @@ impl Seating {
         self.by_class.get(class.get()).copied().flatten()
     }
 
+    /// The class that the pool knows by this number; `None`: it is no more.
+    pub(crate) fn class(&self, id: ClassId) -> Option<&Class> {
+        self.ids.index(id).map(|index| self.classes.get(index))
+    }
+
     /// All routes.
     pub(crate) fn routes(&self) -> impl Iterator<Item = RouteId> {
         self.routes.iter().map(|(_, route)| *route)
     }
-}
-
-/// A class as the scheduler knows it.
-pub(crate) fn class_id(class: ClassIndex) -> ClassId {
-    ClassId::new(class.get()).expect("a server has no more classes than a scheduler")
 }

@@ -58,7 +58,7 @@ pub(crate) const CLASSES: &[Family<ClassFacts>] = &[
     },
     Family {
         name: "evenkeel_class_exhausted_total",
-        about: "Requests that found it full, and no idle connection for them.",
+        about: "Times that the last connection of its capacity was lent.",
         values: Values::Counter(|c| c.view.exhausted),
     },
     Family {
@@ -107,6 +107,11 @@ pub(crate) const CLASSES: &[Family<ClassFacts>] = &[
         values: Values::Seconds(|c| c.view.connect_time),
     },
     Family {
+        name: "evenkeel_class_connect_seconds",
+        about: "Time to connect and log in. Of servers with several classes.",
+        values: Values::Histograms(|c| Some(&c.measured()?.connect)),
+    },
+    Family {
         name: "evenkeel_class_connect_failures_total",
         about: "Connects that failed.",
         values: Values::Counter(|c| c.view.connect_failures),
@@ -137,6 +142,11 @@ pub(crate) const TRANSACTIONS: &[Family<ServerFacts>] = &[
         about: "Transactions that a limit in a dry run would have refused.",
         values: Values::Counter(|s| s.transactions.refusals.dry_run),
     },
+    Family {
+        name: "evenkeel_transaction_limit_exceeded_total",
+        about: "Transactions beyond the limit that were open before it could be told that they would be.",
+        values: Values::Counter(|s| s.transactions.refusals.exceeded),
+    },
 ];
 
 /// What VTTablet tells of a pool: `vttablet_`, the pool's name, and this.
@@ -149,7 +159,7 @@ pub(crate) struct Tail {
 }
 
 /// VTTablet's metrics of pools (`go/pools/smartconnpool/pool.go`, `RegisterStats`), as far as they mean something here, and
-/// `exhausted`, which it documents.
+/// `exhausted`, which it documents and had until its version 18 (`go/pools/resource_pool.go`).
 pub(crate) const TAILS: &[Tail] = &[
     Tail::gauge("capacity", "The most connections.", |c| c.capacity().into()),
     Tail::gauge("max_cap", "The same.", |c| c.capacity().into()),
@@ -159,7 +169,7 @@ pub(crate) const TAILS: &[Tail] = &[
     Tail::counter("get", "Connections lent.", |c| c.view.leases as f64),
     Tail::counter("wait_count", "Requests that had to wait and got a connection.", |c| c.view.waits as f64),
     Tail::counter("wait_time", "How long these waited together, in seconds.", |c| c.view.wait_time.as_secs_f64()),
-    Tail::counter("exhausted", "Requests that found no connection left.", |c| c.view.exhausted as f64),
+    Tail::counter("exhausted", "Times that the last available connection was lent.", |c| c.view.exhausted as f64),
     Tail::counter("idle_closed", "Connections closed because they were idle for too long.", |c| c.idle_closed() as f64),
     Tail::counter("max_lifetime_closed", "Connections closed because they were too old.", |c| {
         c.view.closes.get(CloseReason::Lifetime) as f64

@@ -29,7 +29,7 @@ pub(crate) const CLASSES: &[Column<ClassFacts>] = &[
     Column::text("lends_to", "The classes that may use what is left of its capacity.", |c| c.lends_to().into()),
     Column::int4("waiting", "Clients that wait for a connection of it.", |c| c.view.waiting.into()),
     Column::int8("leases", "Connections lent so far.", |c| c.view.leases.into()),
-    Column::int8("exhausted", "Requests so far that found it full, and no idle connection for them.", |c| {
+    Column::int8("exhausted", "How often the last connection of its capacity was lent so far.", |c| {
         c.view.exhausted.into()
     }),
     Column::int8("waits", "Waits so far that ended with a connection.", |c| c.view.waits.into()),
@@ -90,6 +90,11 @@ pub(crate) const TRANSACTION_LIMITS: &[Column<Share>] = &[
     Column::int8("dry_run", "Transactions so far that would have been refused, had it not been a dry run.", |s| {
         s.has.refusals.dry_run.into()
     }),
+    Column::int8(
+        "exceeded",
+        "Transactions beyond the limit so far that were open before it could be told that they would be.",
+        |s| s.has.refusals.exceeded.into(),
+    ),
 ];
 
 /// A line per server, and one per party that has a transaction or was refused one.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scheduler::{CloseReason, ConnId, ConnectFailure, RouteId, StateKey, Time};
+use scheduler::{ClassId, CloseReason, ConnId, ConnectFailure, RouteId, StateKey, Time};
 
 use super::{Connected, Job, Ledger};
 use crate::connector::Connector;
@@ -42,9 +42,11 @@ impl<C: Connector> Ledger<C> {
         };
         entry.phase = Phase::Idle { connection };
         (entry.state, entry.fresh_at) = (state, now);
-        let (route, took, login) = (entry.route, now.since(since), entry.login);
+        let (took, login) = (now.since(since), entry.login);
+        let (route, class) = self.scheduler.route_of(conn).unwrap_or((entry.route, ClassId::DEFAULT));
         self.scheduler.handle_rekeyed(conn, state, took, now);
-        self.arrived(conn, route, took, login, now)
+        let mended = self.arrived(conn, route, login, now);
+        Some(Connected { class, took, mended })
     }
 
     /// A re-key failed: the connection is closed. Returns what is forgotten for it, to be dropped outside the lock.

@@ -1,9 +1,8 @@
 //! Opening and closing: what became of connects and closes, and credentials that change.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use scheduler::{CloseReason, ConnId, ConnectFailure, Home, RouteId, StateKey, Time};
+use scheduler::{ClassId, CloseReason, ConnId, ConnectFailure, Home, RouteId, StateKey, Time};
 
 use super::{Connected, Job, Ledger};
 use crate::connector::Connector;
@@ -34,26 +33,26 @@ impl<C: Connector> Ledger<C> {
         };
         entry.phase = Phase::Idle { connection };
         (entry.state, entry.fresh_at) = (state, now);
-        let (route, took, login) = (entry.route, now.since(entry.born), entry.login);
+        let (took, login) = (now.since(entry.born), entry.login);
+        let (route, class) = self.scheduler.route_of(conn).unwrap_or((entry.route, ClassId::DEFAULT));
         self.scheduler.handle_connected(conn, state, home, took, now);
-        self.arrived(conn, route, took, login, now)
+        let mended = self.arrived(conn, route, login, now);
+        Some(Connected { class, took, mended })
     }
 
-    /// What follows from a connection that is ready for its route.
+    /// What follows from a connection that is ready for its route. Returns the fault that is over, if there was one.
     pub(super) fn arrived(
         &mut self,
         conn: ConnId,
         route: RouteId,
-        took: Duration,
         login: Login,
         now: Time,
-    ) -> Option<Connected<C::Error>> {
+    ) -> Option<ConnectFault<C::Error>> {
         self.carry_out_decisions(now);
         if login == Login::Outdated {
             self.retire_idle(conn, now);
         }
-        let mended = self.targets.get_mut(&route).and_then(|target| target.last_fault.take());
-        Some(Connected { took, mended })
+        self.targets.get_mut(&route).and_then(|target| target.last_fault.take())
     }
 
     /// A connect failed. Returns what is forgotten for it, to be dropped outside the lock.

@@ -66,13 +66,14 @@ pub(crate) struct Server {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Event {
-    Opened,
+    Opened(ClassId),
     OpenFailed(ConnectFailure),
     Moved(Duration),
     MoveFailed(ConnectFailure),
     Closed { reason: CloseReason, age: Duration, uses: u64, at: Instant },
     Leased(Duration),
     Returned(Duration),
+    ReturnedIn(ClassId),
     Leaked { line: u32, borrower: u64, held: Duration },
     TimedOut(Duration),
 }
@@ -243,8 +244,8 @@ impl Connector for Dialer {
 pub(crate) struct Watch(pub(crate) Arc<Server>);
 
 impl Observer for Watch {
-    fn on_open(&self, _: RouteId, _: ConnId, _: Duration) {
-        self.0.tell(Event::Opened);
+    fn on_open(&self, _: RouteId, class: ClassId, _: ConnId, _: Duration) {
+        self.0.tell(Event::Opened(class));
     }
     fn on_open_failed(&self, _: RouteId, failure: ConnectFailure, _: &dyn Error) {
         self.0.tell(Event::OpenFailed(failure));
@@ -263,8 +264,9 @@ impl Observer for Watch {
     fn on_lease(&self, _: RouteId, _: ClassId, waited: Duration) {
         self.0.tell(Event::Leased(waited));
     }
-    fn on_return(&self, _: RouteId, _: ClassId, held: Duration) {
+    fn on_return(&self, _: RouteId, class: ClassId, held: Duration) {
         self.0.tell(Event::Returned(held));
+        self.0.tell(Event::ReturnedIn(class));
     }
     fn on_leak(&self, leak: &Overdue) {
         self.0.tell(Event::Leaked { line: leak.place.line(), borrower: leak.borrower, held: leak.held });

@@ -159,7 +159,7 @@ struct Meddler {
 }
 
 impl Observer for Meddler {
-    fn on_open(&self, _: RouteId, _: pool::ConnId, _: Duration) {
+    fn on_open(&self, _: RouteId, _: ClassId, _: pool::ConnId, _: Duration) {
         self.meddle();
     }
     fn on_close(&self, _: RouteId, _: pool::ConnId, _: CloseReason, _: Duration, _: u64) {

@@ -5,6 +5,7 @@
 mod fake;
 
 mod cancel;
+mod classes;
 mod faults;
 mod lend;
 mod lifecycle;

@@ -41,7 +41,7 @@ fn who_is_over_the_limit_is_refused_and_others_are_not() {
     assert_eq!(limiter.begin(&greedy, 10), Ok(Some(Admission::Within)), "more at once after a resize");
     assert!(limiter.begin(&greedy, 5).is_err(), "and less");
     let view = limiter.view(5);
-    assert_eq!((view.limit, view.refusals), (2, Refusals { refused: 2, dry_run: 0 }));
+    assert_eq!((view.limit, view.refusals), (2, Refusals { refused: 2, ..Refusals::default() }));
     let seen: Vec<_> = view.parties.iter().map(|(party, has)| (&**party, has.held)).collect();
     assert_eq!(seen, [("greedy", 3), ("modest", 1)]);
 }
@@ -63,6 +63,22 @@ fn what_a_dry_run_let_in_counts_when_it_becomes_serious() {
     limiter.set_limit(TransactionLimit { mode: LimitMode::On, ..limiter.limit().clone() });
     assert_eq!(limiter.begin(&party, 10).map_err(|over| over.held), Ok(Some(Admission::Within)));
     assert_eq!(limiter.begin(&party, 10).map_err(|over| over.held), Err(4));
+}
+
+#[test]
+fn what_is_open_already_is_let_in_and_counted() {
+    for mode in [LimitMode::On, LimitMode::DryRun] {
+        let mut limiter = limiter(mode, 0.4);
+        let party = name("party");
+        let admissions = [(); 3].map(|()| limiter.join(&party, 5).expect("it is counted"));
+        let refusals = Refusals { exceeded: 1, ..Refusals::default() };
+        let view = limiter.view(5);
+        assert_eq!((view.limit, view.parties[0].1.held, view.refusals), (2, 3, refusals), "{mode:?}");
+        assert_eq!(limiter.begin(&party, 5).is_err(), mode == LimitMode::On, "the next one is too many");
+        admissions.into_iter().for_each(|admission| limiter.end(&party, admission));
+        assert_eq!(limiter.view(5).parties[0].1.within, 0, "{mode:?}");
+    }
+    assert_eq!(limiter(LimitMode::Off, 0.4).join(&name("any"), 5), None);
 }
 
 #[test]
@@ -91,7 +107,11 @@ proptest! {
         for (who, what, capacity) in events {
             let party = &parties[who];
             let own = under_way.entry(who).or_default();
-            if what < 4 {
+            if what == 3 {
+                let admitted = real.join(party, capacity);
+                prop_assert_eq!(&admitted, &Some(Admission::Within));
+                own.push((admitted, dry.join(party, capacity).expect("it counts")));
+            } else if what < 4 {
                 let admitted = real.begin(party, capacity).ok().flatten();
                 let dry_run = dry.begin(party, capacity).expect("it refuses nothing").expect("it counts");
                 prop_assert_eq!(admitted.is_some(), dry_run == Admission::Within);
@@ -103,8 +123,8 @@ proptest! {
                 }
                 dry.end(party, dry_run);
             }
-            let (told, refused) = (dry.view(capacity).refusals.dry_run, real.view(capacity).refusals.refused);
-            prop_assert_eq!(told, refused);
+            let (told, refused) = (dry.view(capacity).refusals, real.view(capacity).refusals);
+            prop_assert_eq!((told.dry_run, told.exceeded), (refused.refused, refused.exceeded));
         }
         for (who, own) in under_way {
             for (admitted, dry_run) in own {

@@ -20,7 +20,7 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
     let clock_was_heard = scheduler.next_time().is_none_or(|next| next > now);
     let sums = &scheduler.sums;
     let (mut permits, mut active, mut weight, mut gap, mut hungry, mut promised) = (0, 0, 0, 0, 0, 0);
-    let mut class_permits = vec![(0, 0); scheduler.classes.len()];
+    let mut class_permits = vec![(0, 0, 0); scheduler.classes.len()];
     let mut looking = 0;
     for (index, route) in scheduler.routes.iter() {
         let census = census(&scheduler.conns, index);
@@ -37,7 +37,8 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
         gap += u64::from(route.guarantee_gap());
         promised += route.promised;
         class_permits[route.class()].0 += route.permits();
-        class_permits[route.class()].1 += route.closing;
+        class_permits[route.class()].1 += route.in_use;
+        class_permits[route.class()].2 += route.closing;
 
         let class = &scheduler.classes[route.class()];
         looking += u32::from(class.looking.contains(index));
@@ -62,7 +63,7 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
     assert_eq!(scheduler.rekeys.under_way as usize, rekeying);
     assert_eq!((sums.guarantee_gap, sums.hungry, sums.promised), (gap, hungry, promised));
     for (number, (class, counted)) in scheduler.classes.iter().zip(class_permits).enumerate() {
-        assert_eq!((scheduler.caps.of(number).permits(), class.closing), counted);
+        assert_eq!((scheduler.caps.of(number).permits(), class.in_use, class.closing), counted);
     }
     assert_eq!(sums.looking, looking);
     idle_is_watched(scheduler);

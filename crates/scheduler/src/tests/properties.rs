@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::audit::audit;
 use super::{at, class, forever, limits, ms, plain};
 use crate::{
-    Attach, ClassLimits, ClassSet, CloseReason, ConnId, ConnectFailure, Decision, Detach, Home, Moves, Realm,
-    Recycling, Request, Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
+    Attach, ClassId, ClassLimits, ClassSet, ClassView, CloseReason, ConnId, ConnectFailure, Decision, Detach, Home,
+    Moves, Realm, Recycling, Request, Reuse, RouteId, RouteLimits, Scheduler, StateKey, Ticket, Time,
 };
 
 /// One thing that happens. Numbers choose among what there is, modulo.
@@ -87,6 +87,7 @@ enum Event {
         cap: Option<u32>,
         lends_to: u8,
     },
+    RemoveClass(usize),
     Recycle(Recycling),
     Reconnect,
     Pause,
@@ -165,6 +166,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (any(), 0_u32..8).prop_map(|(route, connections)| Event::OpenAhead { route, connections }),
         3 => (0_usize..4, prop::option::weighted(0.8, 0_u32..6), 0_u8..16)
             .prop_map(|(class, cap, lends_to)| Event::SetClass { class, cap, lends_to }),
+        1 => (0_usize..5).prop_map(Event::RemoveClass),
         1 => recycling().prop_map(Event::Recycle),
         1 => Just(Event::Reconnect),
         1 => Just(Event::Pause),
@@ -366,12 +368,26 @@ impl World {
                 let lends_to: ClassSet = (0..4).filter(|other| lends_to & 1 << other != 0).map(class).collect();
                 self.scheduler.set_class(class(number), ClassLimits { cap, lends_to }, now);
             }
+            Event::RemoveClass(number) => self.remove_class(class(number)),
             Event::Recycle(recycling) => self.scheduler.set_recycling(recycling, now),
             Event::Reconnect => self.scheduler.reconnect(now),
             Event::Pause => self.scheduler.pause(now),
             Event::Resume => self.scheduler.resume(now),
             other => unreachable!("{other:?} is not a command"),
         }
+    }
+
+    /// All that is in the class goes on in the default class, and nothing is left of it.
+    fn remove_class(&mut self, class: ClassId) {
+        let held: u32 = self.scheduler.classes().map(|(_, view)| view.active).sum();
+        self.scheduler.remove_class(class, self.now);
+        let view = self.scheduler.classes().find(|(id, _)| *id == class).map(|(_, view)| view);
+        if class != ClassId::DEFAULT {
+            let left = view.map(|view| ClassView { available: 0, ..view });
+            assert!(left.is_none_or(|left| left == ClassView::default()));
+        }
+        // What follows may open and close, and closing ones are counted until they are closed.
+        assert!(self.scheduler.classes().map(|(_, view)| view.active).sum::<u32>() >= held);
     }
 
     /// Lets time pass, stopping wherever the scheduler asked to be called.

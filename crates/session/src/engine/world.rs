@@ -6,18 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pool::{ClassLimits, RouteId, RouteLimits, TransactionLimit};
-use route::{ClassIndex, LimitMode, Limits, Resolved};
+use pool::{ClassId, ClassLimits, RouteId, RouteLimits, TransactionLimit};
+use route::{Class, ClassIndex, LimitMode, Limits, Resolved};
 
 use super::LaneError;
 use crate::{
+    class_numbers::ClassNumbers,
     driver::{AnyLink, Driver},
     lane::{Flavour, Ground, Handling, Lane, Names},
     observe::ServerMeters,
     plan::Plan,
     pools::AnyPool,
     registry::Registry,
-    seats::{ClassRules, Era, class_id},
+    seats::{ClassRules, Era},
     secrets::UserSecret,
 };
 
@@ -63,22 +64,35 @@ pub struct ServerPool {
     pub meters: Arc<ServerMeters>,
     pub(super) driver: Driver,
     rules: ClassRules,
+    numbers: ClassNumbers,
 }
 
 impl ServerPool {
+    /// The class that the pool knows by this number; `None`: it is no more.
+    #[must_use]
+    pub fn class(&self, id: ClassId) -> Option<ClassIndex> {
+        self.rules.ids().index(id)
+    }
+
+    /// The number by which the pool knows a class.
+    pub(super) fn class_id(&self, class: ClassIndex) -> ClassId {
+        self.rules.ids().of(class)
+    }
+
     /// Takes over what the configuration says of the server. Its classes hold at once.
     fn take_over(&mut self, server: &route::Server) {
         let classes = &server.classes;
-        for (index, class) in classes.iter() {
-            let lends_to = classes.lends_to(index).iter().copied().map(class_id).collect();
-            self.pool.set_class(class_id(index), ClassLimits { cap: class.cap, lends_to });
+        for gone in self.numbers.change(self.rules.classes(), classes) {
+            self.pool.remove_class(gone);
+            self.meters.classes.clear(gone);
         }
-        // Numbers that no class has any more.
-        for (index, _) in self.rules.classes().iter().filter(|(index, _)| index.get() >= classes.list().len()) {
-            self.pool.set_class(class_id(index), ClassLimits::default());
-        }
-        if !classes.is_single() {
-            self.meters.classes.measure(classes.list().len());
+        let ids = self.numbers.ids().clone();
+        for (index, Class { cap, .. }) in classes.iter() {
+            let lends_to = classes.lends_to(index).iter().map(|to| ids.of(*to)).collect();
+            self.pool.set_class(ids.of(index), ClassLimits { cap: *cap, lends_to });
+            if !classes.is_single() {
+                self.meters.classes.measure(ids.of(index));
+            }
         }
         let limit = &server.transaction_limit;
         self.pool.set_transaction_limit(TransactionLimit {
@@ -88,9 +102,9 @@ impl ServerPool {
                 LimitMode::DryRun => pool::LimitMode::DryRun,
             },
             fraction: limit.fraction,
-            classes: classes.transactional().into_iter().map(class_id).collect(),
+            classes: classes.transactional().into_iter().map(|class| ids.of(class)).collect(),
         });
-        self.rules = ClassRules::new(classes, limit);
+        self.rules = ClassRules::new(classes, ids, limit);
         self.server = server.clone();
     }
 }
@@ -133,8 +147,14 @@ impl World {
                     let meters = Arc::new(ServerMeters::new(server.name.clone(), self.clients.clone()));
                     let driver = Driver::new(self.drivers, server, plan, wanted, &meters);
                     self.drivers += 1;
-                    let rules = ClassRules::new(&server.classes, &server.transaction_limit);
-                    let mut known = ServerPool { pool: driver.pool(), meters, driver, rules, server: server.clone() };
+                    let mut known = ServerPool {
+                        pool: driver.pool(),
+                        meters,
+                        driver,
+                        rules: ClassRules::none(),
+                        numbers: ClassNumbers::new(),
+                        server: server.clone(),
+                    };
                     known.take_over(server);
                     self.servers.insert(server.name.clone(), known);
                 }
@@ -184,15 +204,11 @@ impl World {
                 }
                 _ => false,
             };
-            match resolved {
-                Ok(resolved) if stays => {
-                    let server = plan.table.server(resolved.server);
+            match (resolved, self.servers.get(&lane.server)) {
+                (Ok(resolved), Some(ServerPool { rules, .. })) if stays => {
                     let limits = |class| plan.table.limits(resolved.server, class, user, database);
-                    let rules = self.servers.get(&server.name).map(|known| known.rules.clone());
-                    let rules = rules.unwrap_or_else(|| ClassRules::new(&server.classes, &server.transaction_limit));
-                    let era = self.era_of(&rules);
-                    for (route, class) in lane.seats.change(rules, era) {
-                        let limits = class.map(|class| route_limits(class, &limits(class)));
+                    for (route, class) in lane.seats.change(rules.clone(), self.era_of(rules)) {
+                        let limits = class.map(|class| route_limits(rules.ids().of(class), &limits(class)));
                         lane.pool().set_route_limits(route, limits.unwrap_or_else(|| parked(&resolved.terms.limits)));
                     }
                     lane.terms.store(Arc::new(resolved.terms));
@@ -230,7 +246,7 @@ impl World {
             rules: known.rules.clone(),
             era: self.era_of(&known.rules),
         };
-        let limits = route_limits(ClassIndex::DEFAULT, &resolved.terms.limits);
+        let limits = route_limits(ClassId::DEFAULT, &resolved.terms.limits);
         let lane = |id: RouteId| Lane::new(names.clone(), known.pool.clone(), id, ground);
         let link = known.driver.open(&names, secret, limits, lane);
         known.meters.name_route(link.lane().id, user.clone(), database.clone());
@@ -251,9 +267,9 @@ fn same_credential(one: Option<Arc<UserSecret>>, other: Option<Arc<UserSecret>>)
 }
 
 /// What the scheduler is told of a lane's route in this class.
-pub(super) fn route_limits(class: ClassIndex, limits: &Limits) -> RouteLimits {
+pub(super) fn route_limits(class: ClassId, limits: &Limits) -> RouteLimits {
     RouteLimits {
-        class: class_id(class),
+        class,
         weight: limits.weight,
         guarantee: limits.guarantee,
         cap: limits.cap,
@@ -264,5 +280,5 @@ pub(super) fn route_limits(class: ClassIndex, limits: &Limits) -> RouteLimits {
 
 /// The same of a route whose class is no more: its clients are served, and nothing is kept for others.
 fn parked(limits: &Limits) -> RouteLimits {
-    RouteLimits { guarantee: 0, min_idle: 0, ..route_limits(ClassIndex::DEFAULT, limits) }
+    RouteLimits { guarantee: 0, min_idle: 0, ..route_limits(ClassId::DEFAULT, limits) }
 }

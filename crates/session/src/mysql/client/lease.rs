@@ -289,7 +289,7 @@ impl Client {
                 } else if timeout.last_connect_error.is_some() {
                     "The database server could not be reached; see the log".into()
                 } else {
-                    placing::advice(timeout.blocked_by, &self.route.classes())
+                    placing::advice(timeout.blocked_by, &self.route.seats.seating())
                 };
                 Ok(ErrorReply::wait_timeout(format!(
                     "No server connection in time (checkout_timeout): {timeout}. {advice}"

@@ -236,7 +236,7 @@ impl Client {
                 } else if timeout.last_connect_error.is_some() {
                     "The database server could not be reached. See the log.".into()
                 } else {
-                    placing::advice(timeout.blocked_by, &self.route.classes())
+                    placing::advice(timeout.blocked_by, &self.route.seats.seating())
                 };
                 let reply = ErrorReply::error("53300", "no server connection in time (checkout_timeout)");
                 Ok(reply.detail(timeout.to_string()).hint(hint))
