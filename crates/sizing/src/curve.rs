@@ -29,7 +29,7 @@ pub struct Knee {
 }
 
 /// The part of the peak that a pool is sized for.
-const ENOUGH: f64 = 0.95;
+pub(crate) const ENOUGH: f64 = 0.95;
 
 impl Curve {
     /// Throughput with this many connections.

@@ -29,6 +29,11 @@ pub enum Doubt {
         /// The largest number measured.
         largest: f64,
     },
+    /// Where the curve has its knee, much less was done than elsewhere: throughput does not bend as the curve does.
+    CurveMisses {
+        /// The fewest connections with which nearly the most was seen: the knee instead.
+        seen: u32,
+    },
     /// Points lie this far off the curve, as a part of it (root mean square).
     Scattered {
         /// 0.1 is a tenth.
@@ -72,6 +77,11 @@ impl fmt::Display for Doubt {
                     real(*largest)
                 )
             }
+            Self::CurveMisses { seen } => write!(
+                f,
+                "the curve passes far from what was measured at its knee; {seen} connections are the fewest that were seen to do \
+                 nearly the most"
+            ),
             Self::Scattered { off } => {
                 write!(f, "the points lie {} % off the curve: measure each for longer", real(off * 100.0))
             }

@@ -6,11 +6,14 @@
 
 use std::{fmt, time::Duration};
 
+use self::observed::{Observed, Seen};
 use crate::{
     Confidence, Curve, Doubt, Error, Knee,
     number::{real, time, within},
     solve::{Matrix, solve},
 };
+
+mod observed;
 
 /// The most points that a fit takes.
 pub const POINTS_MAX: usize = 1_000;
@@ -46,6 +49,8 @@ pub struct Fit {
     pub doubts: Vec<Doubt>,
     /// The largest number of connections measured.
     pub largest: f64,
+    /// What was seen instead, where the curve passes far from the points at its knee.
+    seen: Option<Seen>,
 }
 
 impl Fit {
@@ -64,7 +69,8 @@ impl Fit {
         }
         let (curve, weights) = robust(points, &numbers)?;
         let largest = numbers[numbers.len() - 1];
-        let mut fit = Self { curve, r_squared: r_squared(points, &curve), doubts: Vec::new(), largest };
+        let mut fit = Self { curve, r_squared: r_squared(points, &curve), doubts: Vec::new(), largest, seen: None };
+        fit.seen = Observed::new(points, &numbers).correction(fit.knee().high);
         fit.doubts = fit.find_doubts(points, &weights, &numbers);
         Ok(fit)
     }
@@ -81,14 +87,31 @@ impl Fit {
     /// Between which numbers of connections a pool is well chosen, never above what was measured.
     pub fn knee(&self) -> Knee {
         let largest = self.largest as u32;
-        match self.curve.knee() {
-            Some(knee) => Knee { low: knee.value.low.min(largest), high: knee.value.high.min(largest) },
-            None => Knee { low: largest, high: largest },
+        match (self.seen, self.curve.knee()) {
+            (Some(seen), _) => Knee { low: seen.connections, high: seen.connections },
+            (None, Some(knee)) => Knee { low: knee.value.low.min(largest), high: knee.value.high.min(largest) },
+            (None, None) => Knee { low: largest, high: largest },
+        }
+    }
+
+    /// Whether the knee is where the points have it, as the curve's own lies far below what they did.
+    pub fn is_corrected(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// Throughput with this many connections: the curve's, or at a corrected knee what was measured.
+    pub fn throughput(&self, connections: u32) -> f64 {
+        match self.seen {
+            Some(seen) if seen.connections == connections => seen.throughput,
+            _ => self.curve.throughput(connections.into()),
         }
     }
 
     fn find_doubts(&self, points: &[Point], weights: &[f64], numbers: &[f64]) -> Vec<Doubt> {
         let mut doubts = Vec::new();
+        if let Some(seen) = self.seen {
+            doubts.push(Doubt::CurveMisses { seen: seen.connections });
+        }
         if numbers.len() < 6 {
             doubts.push(Doubt::FewPoints { given: numbers.len() });
         }

@@ -61,8 +61,7 @@ pub(super) fn measured(measured: &Measured, limit: Option<ServerLimit>, instance
     if let Some(limit) = limit {
         *text += &room(limit, of_pool, instances);
     }
-    let connections = f64::from(of_server);
-    let response_time = Duration::from_secs_f64(connections / measured.fit.curve.throughput(connections));
+    let response_time = Duration::from_secs_f64(f64::from(of_server) / measured.fit.throughput(of_server));
     let waiters = sizing::waiters(of_pool, response_time, CHECKOUT_TIMEOUT).value;
     *text += &section("To paste", &of_needs(of_pool, 1, waiters));
     Ok(answer)
@@ -74,7 +73,7 @@ pub(super) fn curve(Measured { points, fit, notes, csv }: &Measured) -> Answer {
     let mut text =
         format!("Knee: {} to {} connections to one server\n", count(knee.low.into()), count(knee.high.into()));
     for connections in [knee.low, knee.high] {
-        let throughput = fit.curve.throughput(connections.into());
+        let throughput = fit.throughput(connections);
         let _ = writeln!(
             text,
             "  with {} connections {} per second, {} each",
@@ -105,7 +104,8 @@ pub(super) fn curve(Measured { points, fit, notes, csv }: &Measured) -> Answer {
     text += &list("Beware", &doubts);
     let chart = Chart::of_throughput(points, fit);
     text += &section(chart.title(), &chart.drawn());
-    if let Some(derived) = fit.curve.knee() {
+    // A curve that misses the points derives nothing.
+    if let Some(derived) = fit.curve.knee().filter(|_| !fit.is_corrected()) {
         text += &steps("How it comes about", &derived.derivation);
     }
     if let Some(csv) = csv {

@@ -1,6 +1,7 @@
 //! `evenkeel size --from`: what a running node had to do, and how large its pools should be for it.
 
 mod class;
+mod demand;
 mod exposition;
 mod http;
 mod load;

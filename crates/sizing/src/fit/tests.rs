@@ -158,3 +158,69 @@ proptest! {
         }
     }
 }
+
+/// Throughput of `clients` that ask again as soon as they are answered and a `pause` is over, of a server that works on `slots`
+/// statements at once, each for `service`, and slows down by the part `drag` with each further one.
+///
+/// Exact mean value analysis of a closed network with a station whose speed depends on its load (Reiser and Lavenberg, 1980).
+fn closed(pause: f64, service: f64, slots: u32, drag: f64, clients: u32) -> f64 {
+    let service = service * (1.0 + drag * f64::from(clients));
+    let (mut throughput, mut present) = (0.0, vec![1.0]);
+    for all in 1..=clients {
+        let each = |at: u32| service / f64::from(at.min(slots));
+        let response: f64 = (1..=all).map(|at| f64::from(at) * each(at) * present[at as usize - 1]).sum();
+        throughput = f64::from(all) / (response + pause);
+        let busy: Vec<f64> = (1..=all).map(|at| throughput * each(at) * present[at as usize - 1]).collect();
+        let idle = (1.0 - busy.iter().sum::<f64>()).max(0.0);
+        present = std::iter::once(idle).chain(busy).collect();
+    }
+    throughput
+}
+
+/// Numbers near 0, spread like a normal distribution, with the standard deviation 1.
+fn noise(bits: &mut u64) -> f64 {
+    let mut uniform = || {
+        *bits ^= *bits << 13;
+        *bits ^= *bits >> 7;
+        *bits ^= *bits << 17;
+        (*bits >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    (0..12).map(|_| uniform()).sum::<f64>() - 6.0
+}
+
+/// No server is a curve. What holds for a lock that all want, and for few and many processors, with and without harm by too
+/// many connections, measured twice with a tenth of noise: the advised number does nearly the most.
+#[test]
+fn servers_that_are_no_curve_are_sized_well() {
+    let numbers = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
+    for (name, pause, service, slots, drag) in [
+        ("a lock", 0.02, 0.002, 1, 0.0),
+        ("a lock, dragging", 0.02, 0.002, 1, 0.004),
+        ("one processor", 0.0002, 0.005, 1, 0.001),
+        ("two processors", 0.0002, 0.005, 2, 0.0),
+        ("two processors, dragging", 0.0002, 0.005, 2, 0.005),
+        ("eight processors, dragging", 0.001, 0.005, 8, 0.003),
+    ] {
+        let truth: Vec<f64> = (1..=64).map(|clients| closed(pause, service, slots, drag, clients)).collect();
+        let best = truth.iter().copied().fold(0.0, f64::max);
+        for seed in 1..=40 {
+            let mut bits = seed * 0x9e37_79b9;
+            let twice = numbers.iter().chain(&numbers);
+            let points: Vec<Point> =
+                twice.map(|n| point(*n, truth[*n as usize - 1] * (1.0 + 0.1 * noise(&mut bits)).max(0.5))).collect();
+            let high = Fit::of(&points).unwrap().knee().high;
+            let part = truth[high as usize - 1] / best;
+            assert!(part >= 0.95, "{name}, {seed}: {high} connections do {part} of the best");
+            assert!(high <= 32, "{name}, {seed}: {high} connections are too many");
+        }
+    }
+}
+
+#[test]
+fn a_curve_that_misses_its_points_is_told() {
+    let points: Vec<Point> = [1, 2, 3, 4, 6, 8, 12, 16].map(|n| point(n, if n == 1 { 200.0 } else { 400.0 })).into();
+    let fit = Fit::of(&points).unwrap();
+    assert_eq!(fit.knee(), Knee { low: 2, high: 2 });
+    assert_eq!(fit.throughput(2), 400.0);
+    assert!(fit.is_corrected() && fit.doubts.contains(&Doubt::CurveMisses { seen: 2 }), "{:?}", fit.doubts);
+}

@@ -88,6 +88,11 @@ impl Distribution {
         self.cumulative.last().map_or(0.0, |(_, count)| *count)
     }
 
+    /// All of them together, in seconds.
+    pub(super) fn sum(&self) -> f64 {
+        self.sum
+    }
+
     /// Their mean, in seconds; 0 when there are none.
     pub(super) fn mean(&self) -> f64 {
         if self.count() > 0.0 { (self.sum / self.count()).max(0.0) } else { 0.0 }
@@ -110,6 +115,13 @@ impl Distribution {
         let wanted = self.count() * percent / 100.0;
         let (bound, _) = self.cumulative.iter().find(|(_, count)| *count >= wanted)?;
         bound.is_finite().then_some(*bound)
+    }
+
+    /// The lower bound of the bucket in which `percent` of the values end, in seconds: so much the longest of these was at least.
+    pub(super) fn at_least(&self, percent: f64) -> f64 {
+        let wanted = self.count() * percent / 100.0;
+        let below = self.cumulative.iter().take_while(|(_, count)| *count < wanted);
+        below.last().map_or(0.0, |(bound, _)| *bound)
     }
 
     /// Lower and upper bound and number of values of each bucket that has any. The last one has no upper bound; what is in it

@@ -7,6 +7,7 @@ use sizing::Workload;
 
 use super::{
     class::ClassLoad,
+    demand::{CHANCE, Demand, Part},
     exposition::Distribution,
     look::{Look, RouteEntry, RouteName, ServerEntry},
 };
@@ -37,8 +38,8 @@ pub(super) struct RouteLoad {
 pub(super) struct Load {
     /// Leases that ended, per second.
     pub(super) rate: f64,
-    /// The same in the busiest part of the time, where that was more than chance makes it.
-    pub(super) peak: f64,
+    /// What to size for.
+    pub(super) demand: Demand,
     /// How long each was kept.
     pub(super) holds: Distribution,
     /// How long clients waited for it.
@@ -60,12 +61,12 @@ impl Load {
 
     /// The work to size for; [`None`] when no lease ended.
     pub(super) fn work(&self, instances: u32) -> Result<Option<Workload>> {
-        if self.peak <= 0.0 {
+        if self.demand.rate <= 0.0 {
             return Ok(None);
         }
         // A hold shorter than the histogram's resolution may have the sum 0.
-        let hold = Duration::from_secs_f64(self.holds.mean()).max(Duration::from_micros(1));
-        let work = Workload::new(self.peak * f64::from(instances), hold)?;
+        let hold = Duration::from_secs_f64(self.demand.hold).max(Duration::from_micros(1));
+        let work = Workload::new(self.demand.rate * f64::from(instances), hold)?;
         Ok(Some(work.varying(self.holds.variation().min(VARIATION_MOST))?))
     }
 
@@ -121,7 +122,7 @@ fn load(looks: &[Look], names: &[&RouteName], in_sessions: bool) -> Result<Load>
         load.waits.add(&after.waits.since(&before.waits).context(restarted)?);
     }
     load.rate = load.holds.count() / seconds;
-    load.peak = peak(looks, names, load.rate);
+    load.demand = Demand::of(&parts(looks, names), load.holds.variation());
     let in_use = |look: &Look| names.iter().filter_map(|name| look.routes.get(name)).map(|counts| counts.in_use).sum();
     load.in_use_max = most(looks, in_use);
     load.waiting_max =
@@ -129,7 +130,7 @@ fn load(looks: &[Look], names: &[&RouteName], in_sessions: bool) -> Result<Load>
     if in_sessions {
         // A session has its connection from its first statement to its end, and does not wait in between.
         load.kept = (load.in_use_max + load.waiting_max).ceil() as u32;
-        (load.rate, load.peak) = (0.0, 0.0);
+        (load.rate, load.demand) = (0.0, Demand::default());
     } else {
         let mean = looks.iter().map(in_use).sum::<f64>() / looks.len() as f64;
         load.kept = beyond(mean, load.busy(), looks.len());
@@ -143,19 +144,18 @@ fn beyond(seen: f64, busy: f64, looks: usize) -> u32 {
     if seen > busy + chance { (seen - busy).round() as u32 } else { 0 }
 }
 
-/// The rate of the busiest part of the time, if it is higher than the mean by more than chance makes it: counts that come at
-/// random spread by their square root.
-fn peak(looks: &[Look], names: &[&RouteName], mean: f64) -> f64 {
-    let count = |look: &Look| -> f64 {
-        names.iter().filter_map(|name| look.routes.get(name)).map(|counts| counts.holds.count()).sum()
+/// What happened between each look and the next.
+fn parts(looks: &[Look], names: &[&RouteName]) -> Vec<Part> {
+    let holds = |look: &Look, of: fn(&Distribution) -> f64| -> f64 {
+        names.iter().filter_map(|name| look.routes.get(name)).map(|counts| of(&counts.holds)).sum()
     };
-    let rates = looks.windows(2).filter_map(|two| {
-        let seconds = two[1].at.duration_since(two[0].at).as_secs_f64();
-        let usual = mean * seconds;
-        let seen = count(&two[1]) - count(&two[0]);
-        (seconds > 0.0 && seen > usual + CHANCE * usual.sqrt()).then(|| seen / seconds)
-    });
-    rates.fold(mean, f64::max)
+    let between = |of, two: &[Look]| (holds(&two[1], of) - holds(&two[0], of)).max(0.0);
+    let part = |two: &[Look]| Part {
+        seconds: two[1].at.duration_since(two[0].at).as_secs_f64().max(1e-3),
+        leases: between(Distribution::count, two),
+        held: between(Distribution::sum, two),
+    };
+    looks.windows(2).map(part).collect()
 }
 
 fn in_use(look: &Look, routes: &[RouteLoad]) -> f64 {
@@ -173,9 +173,6 @@ fn most(looks: &[Look], of: impl Fn(&Look) -> f64) -> f64 {
 fn weight(load: &Load) -> f64 {
     load.busy() + f64::from(load.kept)
 }
-
-/// Standard deviations beyond which something is no chance: one in 700.
-const CHANCE: f64 = 3.0;
 
 /// The most variation that crate `sizing` works with.
 const VARIATION_MOST: f64 = 1e4;

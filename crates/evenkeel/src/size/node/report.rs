@@ -7,6 +7,7 @@ use sizing::{ASSUMPTIONS, Advice, Error, Knee, Needs, Queue, ServerLimit, Worklo
 
 use super::{
     class::{self, Capped},
+    demand::Basis,
     http::Node,
     load::{Load, RouteLoad, ServerLoad},
 };
@@ -70,6 +71,7 @@ fn of_server(server: &ServerLoad, terms: &Terms) -> Result<Answer> {
     let mut charts = Vec::new();
     if let Some((needs, advice)) = &sized.pooled {
         text += &expected(advice, needs.percent());
+        text += &due(&server.all);
         text += &seen(&server.all, &needs.work, entry.effective_budget.saturating_sub(sized.kept), needs);
     }
     if let Some(limit) = terms.limit {
@@ -127,6 +129,17 @@ impl Sizing {
         self.pooled.as_ref().map_or(1.0, |(needs, _)| needs.work.variation())
     }
 
+    /// Whether clients waited more than twice as long as the formula says of the connections that there are.
+    fn waited_longer(&self, load: &Load, connections: u32) -> bool {
+        let Some((needs, _)) = &self.pooled else { return false };
+        let own = needs.work.split(needs.instances);
+        let queue = own.and_then(|own| Queue::new(&own, connections.saturating_sub(self.kept)));
+        // Where there are too few connections, the formula says it all.
+        let Ok(queue) = queue else { return false };
+        let seen = load.waits.at_least(needs.percent());
+        load.waits.count() >= LEASES_FEW && seen > 2.0 * queue.percentile(needs.percent()).max(WAIT_NOTHING)
+    }
+
     fn reasons(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if let Some((needs, advice)) = &self.pooled {
@@ -141,6 +154,15 @@ impl Sizing {
         }
         reasons
     }
+}
+
+/// How much of the servers' connections the work takes, and how much of it is sized for.
+fn due(load: &Load) -> String {
+    let why = match load.demand.basis {
+        Basis::Whole => "as much as so short a watch leaves open (97.5 %)",
+        Basis::Busiest => "the busiest part of the time",
+    };
+    format!("Busy: {} on average; sized for {}, {why}\n", real(load.busy()), real(load.demand.busy()))
 }
 
 /// What clients really waited, beside what the same formulas say of the connections there are.
@@ -167,11 +189,13 @@ fn doubts(server: &ServerLoad, sized: &Sizing, terms: &Terms) -> Vec<String> {
                 real(load.holds.count())
             ));
         }
-        if load.peak > load.rate {
+        if load.demand.basis == Basis::Busiest {
             doubts.push(format!(
-                "sized for the busiest part of the time, {} leases a second; the mean was {}",
-                real(load.peak),
-                real(load.rate)
+                "sized for the busiest part of the time, {} leases a second kept for {}; the mean was {} kept for {}",
+                real(load.demand.rate),
+                time(load.demand.hold),
+                real(load.rate),
+                time(load.holds.mean())
             ));
         }
         if advice.budget > entry.budget && terms.knee.is_none() {
@@ -181,6 +205,13 @@ fn doubts(server: &ServerLoad, sized: &Sizing, terms: &Terms) -> Vec<String> {
                     .into(),
             );
         }
+    }
+    if sized.waited_longer(load, entry.effective_budget) {
+        doubts.push(
+            "clients waited much longer than the formula says of the connections there are: a cap of a route or a class holds them \
+             back, or they come in bursts; do not trust the expected wait"
+                .into(),
+        );
     }
     if load.is_held_back() {
         doubts.push("clients waited: more work may come once they wait less, so look again with the new budget".into());
@@ -288,6 +319,9 @@ fn is_other(route: &RouteLoad) -> bool {
 
 /// The most routes that are shown and pasted.
 const ROUTES_SHOWN: usize = 50;
+
+/// Below this, in seconds, nobody calls it waiting: the machine's own jitter.
+const WAIT_NOTHING: f64 = 1e-3;
 
 /// Fewer leases than this say little of their times.
 const LEASES_FEW: f64 = 200.0;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use meter::{Exposition, Histogram};
 
 use super::{
-    super::{exposition::Page, look::routes},
+    super::{demand::Basis, exposition::Page, look::routes},
     *,
 };
 
@@ -43,7 +43,7 @@ fn a_steady_load() {
     let start = Instant::now();
     let looks: Vec<Look> = (0..=10).map(|at| look(start, at, at * 100, 1, 0)).collect();
     let server = watched(&looks, "transaction").unwrap();
-    assert!((server.all.rate - 100.0).abs() < 1e-9 && (server.all.peak - 100.0).abs() < 1e-9, "{server:?}");
+    assert!((server.all.rate - 100.0).abs() < 1e-9 && (server.all.demand.rate - 100.0).abs() < 1e-9, "{server:?}");
     assert!((server.all.busy() - 1.0).abs() < 1e-9, "{server:?}");
     assert_eq!((server.all.kept, server.routes.len(), server.routes[0].guarantee), (0, 1, 2));
     let work = server.all.work(2).unwrap().unwrap();
@@ -58,9 +58,11 @@ fn a_burst_counts_and_chance_does_not() {
         (0..).zip(counts).map(|(at, leases)| look(start, at, leases, 0, 0)).collect()
     };
     let chance = watched(&counts([0, 110, 190, 310, 400]), "transaction").unwrap();
-    assert_eq!(chance.all.peak, 100.0);
+    assert_eq!(chance.all.demand.basis, Basis::Whole);
+    assert!((100.0..125.0).contains(&chance.all.demand.rate), "{chance:?}");
     let burst = watched(&counts([0, 50, 100, 350, 400]), "transaction").unwrap();
-    assert_eq!((burst.all.rate, burst.all.peak), (100.0, 250.0));
+    assert_eq!((burst.all.rate, burst.all.demand.rate), (100.0, 250.0));
+    assert_eq!(burst.all.demand.basis, Basis::Busiest);
 }
 
 #[test]

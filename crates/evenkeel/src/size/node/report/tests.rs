@@ -5,6 +5,7 @@ use sizing::Target;
 
 use super::{
     super::{
+        demand::Demand,
         exposition::{Distribution, Page},
         look::{RouteName, ServerEntry},
     },
@@ -26,7 +27,7 @@ fn load(rate: u32, kept: u32) -> Load {
     let rate = f64::from(rate);
     Load {
         rate,
-        peak: rate,
+        demand: Demand { rate, hold: 0.01, basis: Basis::Whole },
         holds: distribution((rate * 20.0) as u64, 10),
         waits: distribution((rate * 20.0) as u64, 0),
         kept,
@@ -106,7 +107,7 @@ fn what_is_kept_is_added_and_taken_from_the_limit() {
             "Room: 21 of the 25",
         ],
     );
-    let only_kept = Load { rate: 0.0, peak: 0.0, holds: Distribution::default(), ..load(0, 6) };
+    let only_kept = Load { rate: 0.0, demand: Demand::default(), holds: Distribution::default(), ..load(0, 6) };
     has(&said(server(only_kept, vec![]), &[], &terms()), &["Budget: 6 connections", "budget = 6\n"]);
 }
 
@@ -125,13 +126,15 @@ fn a_limit_that_binds_is_named_and_other_instances_are_no_strangers() {
 
 #[test]
 fn doubts_are_told() {
-    let held_back = Load { waiting_max: 7.0, waits: distribution(16_000, 500), peak: 1_600.0, ..load(800, 0) };
+    let demand = Demand { rate: 1_600.0, hold: 0.01, basis: Basis::Busiest };
+    let held_back = Load { waiting_max: 7.0, waits: distribution(16_000, 500), demand, ..load(800, 0) };
     let mut slow = server(held_back, vec![route("app", 800, 0)]);
     slow.entry.effective_budget = 12;
     has(
         &said(slow, &[], &terms()),
         &[
-            "sized for the busiest part of the time, 1,600 leases a second; the mean was 800",
+            "sized for the busiest part of the time, 1,600 leases a second kept for 10 ms; the mean was 800 kept for 10 ms",
+            "Busy: 8 on average; sized for 16, the busiest part of the time",
             "clients waited: more work may come once they wait less",
             "the server lets in 12 only",
             "more connections can make the server slower",
@@ -140,8 +143,19 @@ fn doubts_are_told() {
     );
     let few = Load { holds: distribution(10, 10), ..load(1, 0) };
     has(&said(server(few, vec![]), &[], &terms()), &["only 10 leases ended meanwhile"]);
-    let none = Load { rate: 0.0, peak: 0.0, ..Load::default() };
+    let none = Load::default();
     has(&said(server(none, vec![]), &[], &terms()), &["nothing to size: nobody used it"]);
+}
+
+#[test]
+fn waits_that_the_formula_does_not_know_are_told() {
+    let told = "clients waited much longer than the formula says";
+    let waited = |ms| {
+        let all = Load { waits: distribution(16_000, ms), ..load(800, 0) };
+        said(server(all, vec![route("app", 800, 0)]), &[], &terms()).contains(told)
+    };
+    // 8 of 20 are busy, and nobody should wait.
+    assert!(waited(50) && !waited(1));
 }
 
 #[test]
