@@ -3,6 +3,7 @@
 //! Serde stops at the first mistake. Here it is noted, the key that holds it is taken out of the tree, and the rest is read
 //! again, until nothing is wrong any more. That keeps the keys plain serde types, and the messages complete.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::Deserialize as _;
@@ -17,6 +18,8 @@ use crate::problem::{PROBLEMS_MAX, Problem, Source};
 pub(crate) struct Document<'t> {
     source: Source<'t>,
     root: DeTable<'t>,
+    /// The keys of `[pool]` that each server says itself.
+    own_pool_keys: Vec<BTreeSet<String>>,
 }
 
 impl<'t> Document<'t> {
@@ -35,12 +38,14 @@ impl<'t> Document<'t> {
             return Err(problems);
         }
         let span = root.span();
-        let root = inherit_pool(root.into_inner());
+        let root = root.into_inner();
+        let own_pool_keys = own_pool_keys(&root);
+        let root = inherit_pool(root);
         let mut left = root.clone();
         let (mut problems, mut spoiled) = (Vec::new(), Vec::new());
         loop {
             let error = match File::deserialize(Deserializer::from(Spanned::new(span.clone(), left.clone()))) {
-                Ok(file) if problems.is_empty() => return Ok((Self { source, root }, file)),
+                Ok(file) if problems.is_empty() => return Ok((Self { source, root, own_pool_keys }, file)),
                 Ok(_) => return Err(problems),
                 Err(error) => error,
             };
@@ -78,10 +83,26 @@ impl<'t> Document<'t> {
         Some(place.span())
     }
 
+    /// The keys of `[pool]` that each server says itself, by its place.
+    pub(crate) fn into_own_pool_keys(self) -> Vec<BTreeSet<String>> {
+        self.own_pool_keys
+    }
+
     /// The text that places refer to.
     pub(crate) fn source(&self) -> Source<'t> {
         self.source
     }
+}
+
+/// The keys in every `[servers.pool]`.
+fn own_pool_keys(root: &DeTable<'_>) -> Vec<BTreeSet<String>> {
+    let Some(DeValue::Array(servers)) = root.get("servers").map(Spanned::get_ref) else { return Vec::new() };
+    let keys = |server: &Spanned<DeValue<'_>>| {
+        let DeValue::Table(server) = server.get_ref() else { return BTreeSet::new() };
+        let Some(DeValue::Table(pool)) = server.get("pool").map(Spanned::get_ref) else { return BTreeSet::new() };
+        pool.keys().map(|key| key.get_ref().to_string()).collect()
+    };
+    servers.iter().map(keys).collect()
 }
 
 /// Copies what `[pool]` says into every `[servers.pool]` that does not say it itself, places included.

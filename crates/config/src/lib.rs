@@ -29,6 +29,7 @@
 //! # Ok::<(), config::Problems>(())
 //! ```
 
+mod amend;
 mod diff;
 mod document;
 mod encryption;
@@ -49,11 +50,13 @@ use auth::Credential;
 use auth::rsa::KeyPair;
 use route::{Address, Identity, Protocol, Resolved, ServerIndex, Table};
 
+pub use amend::{AmendError, Given};
 pub use diff::{Applies, Change, Subject, What, diff};
 pub use encryption::{ClientTls, ServerTls};
 pub use problem::{Problem, Problems};
 pub use values::{Cap, Period, SecretText, Size, TestAfter, Timeout};
 
+use amend::Amendments;
 use document::Document;
 use keys::{File, PoolKeys, ServerKeys};
 use problem::Source;
@@ -76,6 +79,8 @@ pub struct Config {
     /// By [`ServerIndex`].
     servers_tls: Vec<Option<ServerTls>>,
     rsa_key: Option<Arc<KeyPair>>,
+    /// What has been changed since.
+    amendments: Amendments,
 }
 
 /// How a user proves who they are to us, and we to the server.
@@ -138,7 +143,9 @@ impl Config {
     pub fn from_toml(text: &str, name: &str) -> Result<Self, Problems> {
         let (document, file) = Document::read(Source { name, text }).map_err(Problems::new)?;
         let directory = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
-        resolve::resolve(file, directory, &document).map_err(Problems::new)
+        let mut config = resolve::resolve(file, directory, &document).map_err(Problems::new)?;
+        config.amendments = Amendments::new(document.into_own_pool_keys());
+        Ok(config)
     }
 
     /// Makes a configuration without a file: one server per URL, `postgres://user:password@host:port/database?budget=20`,

@@ -69,6 +69,23 @@ pub fn needs_restart(schema: &Value, section: &str, key: &str) -> bool {
     keys.and_then(|keys| keys.get(key)).is_some_and(|key| key.get("x-restart").is_some())
 }
 
+/// Whether a section has this key.
+pub(crate) fn has_key(schema: &Value, section: &str, key: &str) -> bool {
+    keys(schema, section).is_some_and(|keys| keys.contains_key(key))
+}
+
+/// The keys of a section.
+pub(crate) fn keys_of(schema: &Value, section: &str) -> Vec<String> {
+    keys(schema, section).into_iter().flat_map(|keys| keys.keys().cloned()).collect()
+}
+
+/// The keys of a section, or of its entries, with what is said of them.
+fn keys<'a>(schema: &'a Value, section: &str) -> Option<&'a Map<String, Value>> {
+    let section = schema.get("properties")?.get(section)?;
+    let section = section.get("items").unwrap_or(section);
+    resolve(schema, section).get("properties")?.as_object()
+}
+
 fn entries(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).map(Map::iter).into_iter().flatten()
 }

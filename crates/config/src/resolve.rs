@@ -9,7 +9,10 @@ mod tls;
 
 use std::path::Path;
 
+use route::Table;
+
 use crate::Config;
+use crate::amend::Amendments;
 use crate::document::Document;
 use crate::keys::{File, PoolKeys, UnknownUsers};
 use crate::problem::Problem;
@@ -58,7 +61,20 @@ pub(crate) fn resolve(mut file: File, directory: &Path, places: &dyn Places) -> 
             client_tls,
             servers_tls,
             rsa_key,
+            amendments: Amendments::default(),
         }),
+        _ => Err(check.problems),
+    }
+}
+
+/// Checks keys of which the secrets, certificates and listeners have been looked up before.
+pub(crate) fn table(file: &mut File, directory: &Path, places: &dyn Places) -> Result<Table, Vec<Problem>> {
+    let mut check = Check { directory, places, problems: Vec::new() };
+    check.sections(file);
+    check.declared_classes(&file.classes);
+    let table = check.addresses(&mut file.servers).and_then(|addresses| check.table(file, addresses));
+    match table {
+        Some(table) if check.problems.is_empty() => Ok(table),
         _ => Err(check.problems),
     }
 }

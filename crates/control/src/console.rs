@@ -41,6 +41,14 @@ pub(crate) const COMMANDS: &[CommandHelp] = &[
                 those that need a restart.",
     },
     CommandHelp {
+        words: "SET",
+        operand: "key = value",
+        about: "Changes a key of the configuration in force at once, without losing a client, until the next RELOAD or restart: \
+                the file is not written. Keys are named as in SHOW CONFIG, as in SET servers.pg-a.budget = 30, and values are \
+                written as in the file, as in SET pool.max_lifetime = '30m'. A name without a dot is a key of pool, or one of \
+                PgBouncer's.",
+    },
+    CommandHelp {
         words: "PAUSE",
         operand: "[database]",
         about: "Lends no more server connections, and waits up to 60 s until those in use are back. Clients that need \
@@ -108,7 +116,8 @@ impl Control {
             Command::Help => Answer::Notice("SHOW", help()),
             Command::Show(topic) => self.show(topic).await,
             Command::ShowSetting(place) => setting(place),
-            Command::Set => Answer::Done("SET"),
+            Command::SetNothing => Answer::Done("SET"),
+            Command::Set(setting) => self.set(setting).await,
             Command::Reload => self.reload().await,
             Command::Pause(scope) => self.pause(&scope).await,
             Command::Resume(scope) => self.resume(&scope),
@@ -160,9 +169,9 @@ fn explained(error: &CommandError) -> ErrorReply {
         CommandError::Unknown { nearest: Some(nearest), .. } => {
             reply.hint(format!("Did you mean {nearest}? SHOW HELP lists all commands."))
         }
-        CommandError::Unsettable { .. } => reply.hint("Change the configuration file and RELOAD."),
         CommandError::Unknown { nearest: None, .. }
         | CommandError::Several
+        | CommandError::NoAssignment
         | CommandError::NoNumber
         | CommandError::Words(_) => reply.hint("SHOW HELP lists all commands."),
     }

@@ -32,4 +32,4 @@ mod tests;
 mod view;
 
 pub use console::Control;
-pub use steering::{Shutdown, State, Steering};
+pub use steering::{SetError, Shutdown, State, Steering};

@@ -33,9 +33,28 @@ first, under its names and types and in its order, then ours; an empty value is 
 log in is answered: settings such as `client_encoding`, `datestyle` and `timezone`, with MySQL's protocol also `SET NAMES`,
 system variables, `SELECT DATABASE()`, `SHOW VARIABLES`, `SHOW WARNINGS`, transactions and the like.
 
+`SET` changes keys under the names that [`SHOW CONFIG`](#show-config) has: those of `pool`, `limits`, `timeouts`, `prepared`,
+`transaction_limit`, `metrics` and `log`; a server's `budget` and what it has of `pool`; the `cap` of a declared class; what
+databases, users and routes say of modes, time limits, clients and shares. What names, places or proves something, and what
+needs a restart, is a matter of the file.
+
+```
+SET pool.checkout_timeout = '10s'            -- every server that does not say it itself
+SET servers.pg-a.pool.max_lifetime = '30m'   -- one server
+SET servers.pg-a.budget = 60
+SET databases.shop.checkout_timeout = '2s'
+SET routes.0.weight = 3                      -- by its place in the file, from 0
+SET max_lifetime = '30m'                     -- a key of pool
+SET query_wait_timeout = 10                  -- PgBouncer's name, in its seconds
+```
+
+It is read and checked as in the file, holds at once as after a reload, and is gone with the next `RELOAD` or restart, as the
+answer says. Until then `SHOW CONFIG` has `yes` under `changed`. To keep it, write it into the file.
+
 Errors have SQLSTATEs or MySQL's numbers: an unknown command `42601` or 1064, a command that only users of `admin.users` may
 give `42501` or 1227, so too a login of somebody who is neither; a client that is not there `42704` or 1094, a database
-`3D000` or 1049; anything else over MySQL 1105. Where PostgreSQL's clients see a notice with details, MySQL's see its lines as
+`3D000` or 1049; for `SET` a key that there is not `42P02` or 1193, one that only the file changes `55P02` or 1238, a value
+that is wrong `22023` or 1231; anything else over MySQL 1105. Where PostgreSQL's clients see a notice with details, MySQL's see its lines as
 rows.
 
 This page is written from the source of the tables (`crates/control/src/tables`): do not edit it.

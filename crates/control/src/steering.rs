@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use config::Config;
+use config::{AmendError, Config, Given};
 
 /// What the program can be told to do; implemented by crate `evenkeel`, which knows where the configuration is and how
 /// the program ends.
@@ -15,11 +15,31 @@ pub trait Steering: Send + Sync + 'static {
     /// What is wrong with the new configuration, as text; the old one stays in force.
     fn reload(&self) -> Result<Vec<String>, String>;
 
+    /// Changes one key of the configuration in force, until it is next read. May block, as a reload may.
+    ///
+    /// Returns one line per change: of `[pool]`, other servers' may follow.
+    ///
+    /// # Errors
+    /// Why it was not changed.
+    fn set(&self, key: &str, value: Given<'_>) -> Result<Vec<String>, SetError>;
+
     /// Begins to end the program. Returns at once.
     fn shutdown(&self, how: Shutdown);
 
     /// The configuration in force.
     fn config(&self) -> Arc<Config>;
+}
+
+/// Why a key was not changed. Everything is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetError {
+    /// The configuration cannot be like that.
+    #[error(transparent)]
+    Amend(#[from] AmendError),
+    /// More connections could be opened than a server has room for, and `pool.fit` is `refuse`.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 /// How the program is to end.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use config::Config;
+use config::{Config, Given};
 use pool::{Checkout, Lease};
 use session::{
     AnyPool, AuthMethod, ClientLimits, ClientTls, ConsoleRole, Dialling, Engine, MysqlPlan, PgConnector, Plan,
@@ -24,7 +24,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{Control, Shutdown, Steering};
+use crate::{Control, SetError, Shutdown, Steering};
 
 /// A control over an engine, and what it was told to do.
 struct World {
@@ -43,6 +43,11 @@ struct Helm {
 impl Steering for Helm {
     fn reload(&self) -> Result<Vec<String>, String> {
         self.reload.lock().unwrap().clone()
+    }
+
+    fn set(&self, key: &str, value: Given<'_>) -> Result<Vec<String>, SetError> {
+        let changed = self.config.amended(key, value)?;
+        Ok(config::diff(&self.config, &changed).iter().map(ToString::to_string).collect())
     }
 
     fn shutdown(&self, how: Shutdown) {

@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
-use config::Config;
-use control::{Control, Shutdown, State, Steering};
+use config::{Config, Given};
+use control::{Control, SetError, Shutdown, State, Steering};
 use route::Address;
 use session::{Engine, Listener};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -59,6 +59,7 @@ async fn serve(source: Source, config: Config, log: LogHandle, workers: usize) -
         log,
         engine: engine.clone(),
         config: ArcSwap::from_pointee(config),
+        changing: Mutex::default(),
         end: End::default(),
     });
     let control = Control::new(engine.clone(), helm.clone(), env!("CARGO_PKG_VERSION"));
@@ -106,6 +107,8 @@ struct Helm {
     log: LogHandle,
     engine: Arc<Engine>,
     config: ArcSwap<Config>,
+    /// Held while the configuration changes: each change begins with what the one before has left.
+    changing: Mutex<()>,
     end: End,
 }
 
@@ -142,17 +145,33 @@ impl Helm {
     }
 }
 
-impl Steering for Helm {
-    fn reload(&self) -> Result<Vec<String>, String> {
-        let new = self.source.load().map_err(|error| format!("{error:#}"))?;
-        let old = self.config.load_full();
+impl Helm {
+    /// Makes this the configuration in force. Returns one line per change.
+    ///
+    /// # Errors
+    /// What does not fit a server, where that is to be refused.
+    fn put_in_force(&self, new: Config) -> Result<Vec<String>, String> {
         fit::refuse_at_reload(&new, &self.engine)?;
         new.doubts().iter().for_each(|doubt| tracing::warn!("{doubt}"));
-        let changes = config::diff(&old, &new);
+        let changes = config::diff(&self.config.load(), &new);
         self.engine.apply(plan(&new, clients_max(&new)));
         self.log.set(&new.keys().log);
         self.config.store(Arc::new(new));
         Ok(changes.iter().map(ToString::to_string).collect())
+    }
+}
+
+impl Steering for Helm {
+    fn reload(&self) -> Result<Vec<String>, String> {
+        let new = self.source.load().map_err(|error| format!("{error:#}"))?;
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put_in_force(new)
+    }
+
+    fn set(&self, key: &str, value: Given<'_>) -> Result<Vec<String>, SetError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = self.config.load().amended(key, value)?;
+        self.put_in_force(new).map_err(SetError::Unfit)
     }
 
     fn shutdown(&self, how: Shutdown) {

@@ -1,8 +1,14 @@
 //! Statements of the console, read.
 
+use std::fmt;
+
+use config::Given;
 use route::nearest;
 
-use crate::{Shutdown, tables::TOPICS};
+use crate::{
+    Shutdown,
+    tables::{TOPICS, values::PGBOUNCER_KEYS},
+};
 
 use super::{
     COMMANDS,
@@ -21,7 +27,9 @@ pub(crate) enum Command {
     /// A setting that drivers ask for, by its place in [`SETTINGS`].
     ShowSetting(usize),
     /// A setting that drivers set without meaning much by it.
-    Set,
+    SetNothing,
+    /// A key of the configuration.
+    Set(Setting),
     Reload,
     Pause(Scope),
     Resume(Scope),
@@ -42,6 +50,32 @@ pub(crate) enum Scope {
     Database(String),
 }
 
+/// A key of the configuration and what it shall be.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// Its name, as `SHOW CONFIG` has it.
+    pub(crate) key: String,
+    value: Token,
+}
+
+impl Setting {
+    /// What it shall be.
+    pub(crate) fn value(&self) -> Given<'_> {
+        match &self.value {
+            Token::Text(text) => Given::Text(text),
+            Token::Word(word) => Given::Word(word),
+            Token::Sign(_) | Token::Semicolon => Given::Word(""),
+        }
+    }
+}
+
+/// Without the value: before the key is known to be none, it may be a secret.
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = …", self.key)
+    }
+}
+
 /// Why a statement is no command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CommandError {
@@ -53,8 +87,8 @@ pub(crate) enum CommandError {
         /// The known command most like it.
         nearest: Option<String>,
     },
-    #[error("this setting cannot be set here: {name}")]
-    Unsettable { name: String },
+    #[error("SET takes one key and its value: SET pool.max_lifetime = '30m'")]
+    NoAssignment,
     #[error("KILL takes the number of a client, as SHOW CLIENTS has it under id")]
     NoNumber,
     #[error(transparent)]
@@ -71,6 +105,9 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("extra_float_digits", "1"),
     ("application_name", ""),
 ];
+
+/// Those of [`PGBOUNCER_KEYS`] that are times.
+const TIMES: [&str; 3] = ["pool.max_lifetime", "pool.idle_timeout", "pool.checkout_timeout"];
 
 impl Command {
     /// Reads one statement. A semicolon at its end and comments are allowed; words are alike in any case.
@@ -113,8 +150,9 @@ impl Command {
     /// Whether it only looks.
     pub(crate) const fn only_looks(&self) -> bool {
         match self {
-            Self::Nothing | Self::Help | Self::Show(_) | Self::ShowSetting(_) | Self::Set => true,
-            Self::Reload
+            Self::Nothing | Self::Help | Self::Show(_) | Self::ShowSetting(_) | Self::SetNothing => true,
+            Self::Set(_)
+            | Self::Reload
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Reconnect(_)
@@ -138,13 +176,38 @@ fn setting(name: &str) -> Option<usize> {
     SETTINGS.iter().position(|(known, _)| known.eq_ignore_ascii_case(name))
 }
 
-/// `SET` without its first word.
+/// `SET` without its first word: of a driver, which may set what it likes among [`SETTINGS`], or of an operator.
 fn set(rest: &[Token]) -> Result<Command, CommandError> {
     let scoped = rest.first().is_some_and(|word| matches!(word.keyword().as_str(), "SESSION" | "LOCAL"));
-    let Some(Token::Word(name)) = rest.get(usize::from(scoped)) else {
-        return Err(CommandError::Unsettable { name: String::new() });
-    };
-    setting(name).map(|_| Command::Set).ok_or_else(|| CommandError::Unsettable { name: name.clone() })
+    if let Some(Token::Word(name)) = rest.get(usize::from(scoped))
+        && setting(name).is_some()
+    {
+        return Ok(Command::SetNothing);
+    }
+    match rest {
+        [Token::Word(name), sign, value @ (Token::Word(_) | Token::Text(_))]
+            if *sign == Token::Sign('=') || sign.keyword() == "TO" =>
+        {
+            Ok(Command::Set(key_of(name, value)))
+        }
+        _ => Err(CommandError::NoAssignment),
+    }
+}
+
+/// The key that is meant: PgBouncer's names are known, and so are keys of `[pool]` without their section.
+fn key_of(name: &str, value: &Token) -> Setting {
+    let theirs = PGBOUNCER_KEYS.iter().find(|(_, theirs)| theirs.eq_ignore_ascii_case(name));
+    match (theirs, value) {
+        // Its times are in seconds.
+        (Some((ours, _)), Token::Word(text) | Token::Text(text))
+            if TIMES.contains(ours) && !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) =>
+        {
+            Setting { key: (*ours).into(), value: Token::Text(format!("{text}s")) }
+        }
+        (Some((ours, _)), value) => Setting { key: (*ours).into(), value: value.clone() },
+        (None, value) if name.contains('.') => Setting { key: name.into(), value: value.clone() },
+        (None, value) => Setting { key: format!("pool.{name}"), value: value.clone() },
+    }
 }
 
 /// Names the command that was probably meant.
@@ -180,6 +243,8 @@ mod tests {
     #[test]
     fn statements_are_understood() {
         let database = |name: &str| Scope::Database(name.into());
+        let (text, word) = (|text: &str| Token::Text(text.into()), |word: &str| Token::Word(word.into()));
+        let assigned = |key: &str, value| Command::Set(Setting { key: key.into(), value });
         for (text, command) in [
             ("", Command::Nothing),
             (" ; ; -- nothing", Command::Nothing),
@@ -190,9 +255,16 @@ mod tests {
             ("-- who?\nSHOW /* all */ CLIENTS ;;", show("CLIENTS")),
             ("SHOW \"routes\"", show("ROUTES")),
             ("show TimeZone", Command::ShowSetting(4)),
-            ("SET application_name = 'a;b'", Command::Set),
-            ("set session datestyle to 'ISO'", Command::Set),
-            ("SET extra_float_digits = 3;", Command::Set),
+            ("SET application_name = 'a;b'", Command::SetNothing),
+            ("set session datestyle to 'ISO'", Command::SetNothing),
+            ("SET extra_float_digits = 3;", Command::SetNothing),
+            ("SET pool.max_lifetime = '30m'", assigned("pool.max_lifetime", text("30m"))),
+            ("set max_uses=7;", assigned("pool.max_uses", word("7"))),
+            ("SET servers.pg-a.budget TO 30", assigned("servers.pg-a.budget", word("30"))),
+            ("SET \"databases.a b.pool_mode\" = session", assigned("databases.a b.pool_mode", word("session"))),
+            ("SET max_client_conn = '50'", assigned("limits.max_clients", text("50"))),
+            ("SET query_wait_timeout = 10", assigned("pool.checkout_timeout", text("10s"))),
+            ("SET server_lifetime = '1h'", assigned("pool.max_lifetime", text("1h"))),
             ("reload", Command::Reload),
             ("PAUSE", Command::Pause(Scope::All)),
             ("pause Shop", Command::Pause(database("Shop"))),
@@ -235,8 +307,12 @@ mod tests {
             ("KILL QUERY", CommandError::NoNumber),
             ("KILL QUERY x", CommandError::NoNumber),
             ("SHOW FULL POOLS", unknown("SHOW FULL POOLS", Some("SHOW POOLS"))),
-            ("SET work_mem = 1", CommandError::Unsettable { name: "work_mem".into() }),
-            ("SET", CommandError::Unsettable { name: String::new() }),
+            ("SET", CommandError::NoAssignment),
+            ("SET pool.max_uses", CommandError::NoAssignment),
+            ("SET pool.max_uses = ", CommandError::NoAssignment),
+            ("SET pool.max_uses = 1, pool.max = 2", CommandError::NoAssignment),
+            ("SET 'pool.max_uses' = 1", CommandError::NoAssignment),
+            ("SET SESSION pool.max_uses = 1", CommandError::NoAssignment),
             ("PAUSE \"shop", CommandError::Words(WordsError::Quote)),
             ("SET timezone = 'UTC", CommandError::Words(WordsError::Quote)),
             ("SHOW POOLS /* and", CommandError::Words(WordsError::Comment)),
@@ -248,10 +324,19 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_not_logged_before_it_is_known_to_be_none_to_hide() {
+        let command = Command::parse("SET users.app.password = 'hunter2'").unwrap();
+        assert_eq!(format!("{command:?}"), "Set(users.app.password = …)");
+    }
+
+    #[test]
     fn only_shows_are_for_viewers() {
         for command in COMMANDS {
-            let example =
-                if command.words.starts_with("KILL") { format!("{} 1", command.words) } else { command.words.into() };
+            let example = match command.words {
+                words if words.starts_with("KILL") => format!("{words} 1"),
+                "SET" => "SET pool.max_uses = 1".into(),
+                words => words.into(),
+            };
             let looks = Command::parse(&example).unwrap().only_looks();
             assert_eq!(looks, command.words.starts_with("SHOW"), "{example}");
         }

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use config::AmendError;
 use pg::ErrorReply;
 use session::{ClientEntry, ServerPool, console::Answer};
 use tokio::time::{Instant, sleep};
 
-use super::command::Scope;
-use crate::Control;
+use super::command::{Scope, Setting};
+use crate::{Control, SetError};
 
 /// How long PAUSE waits until the connections in use are back.
 const PAUSE_WAIT: Duration = Duration::from_secs(60);
@@ -33,6 +34,24 @@ impl Control {
                     .detail(problems),
             ),
             Err(error) => Answer::Failed(ErrorReply::error("XX000", "the reload failed").detail(error.to_string())),
+        }
+    }
+
+    /// Changes a key of the configuration in force. It compares and rebuilds all of it, so not on a thread that serves clients.
+    pub(super) async fn set(&self, setting: Setting) -> Answer {
+        let steering = self.steering.clone();
+        let outcome = tokio::task::spawn_blocking(move || steering.set(&setting.key, setting.value())).await;
+        match outcome {
+            Ok(Ok(changes)) if changes.is_empty() => {
+                Answer::Notice("SET", ErrorReply::notice("nothing changed: the key has that value already"))
+            }
+            Ok(Ok(changes)) => {
+                tracing::info!(?changes, "configuration changed by an operator, until it is reloaded");
+                let notice = ErrorReply::notice("changed until the next RELOAD or restart: the file is as it was");
+                Answer::Notice("SET", notice.detail(changes.join("\n")))
+            }
+            Ok(Err(error)) => Answer::Failed(not_set(&error)),
+            Err(error) => Answer::Failed(ErrorReply::error("XX000", "the change failed").detail(error.to_string())),
         }
     }
 
@@ -140,5 +159,27 @@ impl Control {
             });
         };
         Ok(plan.table.server(plan.table.server_of(index)).name.clone())
+    }
+}
+
+/// Why a key was not changed: undefined_parameter, cant_change_runtime_param, invalid_parameter_value.
+fn not_set(error: &SetError) -> ErrorReply {
+    let code = match error {
+        SetError::Amend(AmendError::Unknown { .. }) => "42P02",
+        SetError::Amend(AmendError::Fixed { .. }) => "55P02",
+        SetError::Amend(_) | SetError::Unfit(_) => "22023",
+    };
+    let reply = ErrorReply::error(code, error.to_string());
+    match error {
+        SetError::Amend(AmendError::Unknown { nearest: Some(nearest), .. }) => {
+            reply.hint(format!("Did you mean {nearest}?"))
+        }
+        SetError::Amend(AmendError::Unknown { .. }) => reply.hint("SHOW CONFIG lists all keys."),
+        SetError::Amend(AmendError::Fixed { restart: false, .. }) => {
+            reply.hint("Change the configuration file and RELOAD.")
+        }
+        SetError::Amend(AmendError::Fixed { .. }) => reply.hint("Change the configuration file and restart."),
+        SetError::Amend(AmendError::Value { hint: Some(hint), .. }) => reply.hint(hint.clone()),
+        _ => reply,
     }
 }

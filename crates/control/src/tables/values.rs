@@ -1,6 +1,6 @@
 //! `SHOW LISTS`, `SHOW STATE`, `SHOW VERSION` and `SHOW CONFIG`: names and values.
 
-use config::{keys::File, reference};
+use config::{Config, keys::File, reference};
 use serde_json::Value;
 
 use crate::{
@@ -76,16 +76,18 @@ pub(crate) const VERSION: &[Column<&'static str>] =
     &[Column::text("version", "Evenkeel and its version.", |version| format!("Evenkeel {version}").into())];
 
 /// One key of the configuration in force.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Setting {
     key: String,
     value: Option<String>,
     default: Option<String>,
     restart: bool,
+    /// Whether it was changed since the file was read.
+    amended: bool,
 }
 
 /// Keys of ours under PgBouncer's names, for tools that look for these.
-const PGBOUNCER_KEYS: [(&str, &str); 5] = [
+pub(crate) const PGBOUNCER_KEYS: [(&str, &str); 5] = [
     ("limits.max_clients", "max_client_conn"),
     ("pool.mode", "pool_mode"),
     ("pool.max_lifetime", "server_lifetime"),
@@ -95,12 +97,13 @@ const PGBOUNCER_KEYS: [(&str, &str); 5] = [
 
 /// Every key, with its section: `pool.mode`, `servers.pg-a.budget`. The configuration has no secrets in it.
 pub(crate) fn config(view: &View) -> Vec<Setting> {
-    settings(view.config().keys())
+    settings(&view.config())
 }
 
-fn settings(keys: &File) -> Vec<Setting> {
+fn settings(config: &Config) -> Vec<Setting> {
     let schema = reference::schema();
-    let (Ok(Value::Object(now)), Ok(defaults)) = (serde_json::to_value(keys), serde_json::to_value(File::default()))
+    let (Ok(Value::Object(now)), Ok(defaults)) =
+        (serde_json::to_value(config.keys()), serde_json::to_value(File::default()))
     else {
         return Vec::new();
     };
@@ -123,10 +126,12 @@ fn settings(keys: &File) -> Vec<Setting> {
             }
         }
     }
+    for setting in &mut settings {
+        setting.amended = config.is_amended(&setting.key);
+    }
     for (ours, theirs) in PGBOUNCER_KEYS {
-        if let Some(Setting { value, default, restart, .. }) = settings.iter().find(|setting| setting.key == ours) {
-            let (value, default, restart) = (value.clone(), default.clone(), *restart);
-            settings.push(Setting { key: theirs.into(), value, default, restart });
+        if let Some(setting) = settings.iter().find(|setting| setting.key == ours) {
+            settings.push(Setting { key: theirs.into(), ..setting.clone() });
         }
     }
     settings
@@ -139,7 +144,8 @@ fn flatten(prefix: &str, table: &Value, defaults: Option<&Value>, settings: &mut
         if value.is_object() {
             flatten(&key, value, default, settings);
         } else {
-            settings.push(Setting { key, value: text(value), default: default.and_then(text), restart: false });
+            let default = default.and_then(text);
+            settings.push(Setting { key, value: text(value), default, ..Setting::default() });
         }
     }
 }
@@ -164,6 +170,9 @@ pub(crate) const CONFIG: &[Column<Setting>] = &[
     Column::text("default", "The value it has when it is not given; empty: none.", |s| s.default.clone().into()),
     Column::text("changeable", "yes: RELOAD applies a change; no: it needs a restart.", |s| {
         Cell::from(if s.restart { "no" } else { "yes" })
+    }),
+    Column::text("changed", "yes: by SET since the file was read, and the next RELOAD undoes it.", |s| {
+        Cell::from(if s.amended { "yes" } else { "no" })
     }),
 ];
 
@@ -197,7 +206,8 @@ mod tests {
             "test.toml",
         )
         .unwrap();
-        let settings = settings(config.keys());
+        let config = config.amended("pool.max_uses", config::Given::Word("5")).unwrap();
+        let settings = settings(&config);
         let find = |key: &str| settings.iter().find(|setting| setting.key == key).unwrap();
         let limit = find("limits.max_clients");
         assert_eq!((limit.value.as_deref(), limit.default.as_deref()), (Some("77"), Some("10000")));
@@ -208,6 +218,8 @@ mod tests {
         for (ours, theirs) in PGBOUNCER_KEYS {
             assert_eq!(find(ours).value, find(theirs).value);
         }
+        let changed: Vec<_> = settings.iter().filter(|setting| setting.amended).map(|setting| &*setting.key).collect();
+        assert_eq!(changed, ["pool.max_uses"]);
         assert!(!format!("{settings:?}").contains("xyzzy"));
     }
 }

@@ -97,12 +97,42 @@ async fn mistakes_are_told_with_what_was_probably_meant() {
     assert!(reply.hint.unwrap().starts_with("Did you mean SHOW POOLS?"));
     for (statement, code, message) in [
         ("RELOAD; RELOAD", "42601", "the console takes one statement at a time"),
-        ("SET work_mem = 1", "42601", "this setting cannot be set here: work_mem"),
+        ("SET work_mem = 1", "42P02", "unknown key: pool.work_mem"),
+        ("SET", "42601", "SET takes one key and its value: SET pool.max_lifetime = '30m'"),
+        ("SET listen.http = 'off'", "55P02", "listen.http cannot be changed while the program runs"),
+        ("SET users.app.password = 'hunter2'", "55P02", "users.app.password cannot be changed while the program runs"),
+        (
+            "SET servers.pg-a.budget = 0",
+            "22023",
+            "SET: servers.budget: server `pg-a` has a budget of 0, so no client could ever be served",
+        ),
         ("KILL 99", "42704", "client not found"),
         ("RESUME", "55000", "pooler is not paused"),
     ] {
         assert_eq!(world.failure(statement).await, (code.into(), message.into()));
     }
+}
+
+#[tokio::test]
+async fn a_key_that_is_set_is_told_and_a_mistake_with_what_was_meant() {
+    let world = World::without_server().await;
+    let Answer::Notice("SET", notice) = world.run("SET max_lifetime = '30m'").await else { panic!() };
+    assert_eq!(notice.message, "changed until the next RELOAD or restart: the file is as it was");
+    assert_eq!(notice.detail.as_deref(), Some("[pool] max_lifetime: \"1h\" -> \"30m\""));
+    let Answer::Notice("SET", notice) = world.run("SET pool.max_lifetime = '60m'").await else { panic!() };
+    assert_eq!((&*notice.message, notice.detail), ("nothing changed: the key has that value already", None));
+    for (statement, hint) in [
+        ("SET pool.max_liftime = '30m'", "Did you mean pool.max_lifetime?"),
+        ("SET pool.mode = sesion", "did you mean `session`?"),
+        ("SET x.y = 1", "SHOW CONFIG lists all keys."),
+        ("SET runtime.workers = 2", "Change the configuration file and restart."),
+        ("SET admin.users = 'x'", "Change the configuration file and RELOAD."),
+    ] {
+        let Answer::Failed(reply) = world.run(statement).await else { panic!("{statement}") };
+        assert_eq!(reply.hint.as_deref(), Some(hint), "{statement}");
+    }
+    let rows = world.rows("SHOW CONFIG").await;
+    assert!(rows.iter().all(|row| row["changed"].as_deref() == Some("no")), "this one keeps nothing");
 }
 
 #[tokio::test]

@@ -236,6 +236,9 @@ fn in_words_of_mysql(reply: &pg::ErrorReply) -> ErrorReply {
         "42501" => ErrorReply::missing_privilege(message),
         "42601" => ErrorReply::new(1064, *b"42000", message), // ER_PARSE_ERROR
         "42704" => ErrorReply::new(1094, *b"HY000", message), // ER_NO_SUCH_THREAD: all that is looked for here are clients
+        "42P02" => ErrorReply::new(1193, *b"HY000", message), // ER_UNKNOWN_SYSTEM_VARIABLE
+        "55P02" => ErrorReply::new(1238, *b"HY000", message), // ER_INCORRECT_GLOBAL_LOCAL_VAR: it can only be read
+        "22023" => ErrorReply::new(1231, *b"42000", message), // ER_WRONG_VALUE_FOR_VAR
         "3D000" => ErrorReply::new(1049, *b"42000", message), // ER_BAD_DB_ERROR
         "57014" => ErrorReply::interrupted(message),
         _ => ErrorReply::unknown(message),
