@@ -26,6 +26,7 @@ fn what_a_holder_leaves_behind() {
             open_transactions_are_rolled_back(&app).await;
             results_left_unread_are_read_to_their_end(&app).await;
             an_abandoned_query_closes_its_connection(&app).await;
+            an_abandoned_query_ends_on_the_server(server, &app).await;
             all_is_back(&app).await;
             assert_eq!(app.0.close(Duration::from_secs(5)).await.abandoned, 0);
             a_session_is_reset_if_so_asked(server).await;
@@ -136,6 +137,52 @@ async fn an_abandoned_query_closes_its_connection(app: &App) {
     let mut lease = lend(app).await;
     assert_ne!(lease.id(), first);
     assert_eq!(lease.query_first("select 7").await.unwrap(), Some(7));
+}
+
+/// What runs on the server and holds this.
+fn running(server: &Server, what: &str) -> String {
+    server
+        .sql(&format!("select count(*) from information_schema.processlist where info like 'select /*{what}*/%'"))
+        .unwrap()
+}
+
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..4_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("not within twenty seconds: {what}");
+}
+
+/// It works for hours, and asks nobody whether its client is still there.
+async fn an_abandoned_query_ends_on_the_server(server: &Server, app: &App) {
+    let mut lease = lend(app).await;
+    lease.query_drop("begin").await.unwrap();
+    lease.query_drop("insert into t values (1)").await.unwrap();
+    {
+        let mut query = std::pin::pin!(lease.query_drop("select /*abandoned*/ benchmark(10000000000, sha2('x', 512))"));
+        let poll = std::future::poll_fn(|cx| Poll::Ready(query.as_mut().poll(cx).is_ready()));
+        assert!(!poll.await);
+        eventually("it runs", || running(server, "abandoned") == "1").await;
+    }
+    drop(lease);
+    eventually("nothing runs", || running(server, "abandoned") == "0").await;
+    assert_eq!(count(&mut lend(app).await).await, 0, "and what it had begun is undone");
+    // The same of a task that is cut off while it waits for an answer.
+    let (pool, route) = app.clone();
+    let task = tokio::spawn(async move {
+        let mut lease = pool.checkout(route, Checkout::new()).await.unwrap();
+        lease.query_drop("select /*cut off*/ benchmark(10000000000, sha2('x', 512))").await
+    });
+    eventually("it runs", || running(server, "cut off") == "1").await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    eventually("nothing runs", || running(server, "cut off") == "0").await;
+    all_is_back(app).await;
+    let left = "select count(*) from information_schema.processlist where user = 'app'";
+    eventually("one connection is left", || server.sql(left).unwrap().parse::<u32>().unwrap() <= 1).await;
 }
 
 async fn a_session_is_reset_if_so_asked(server: &Server) {

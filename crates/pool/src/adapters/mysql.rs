@@ -15,8 +15,12 @@
 //! ```
 //!
 //! The driver's own pool is not used, and what its options say of pools is ignored. A connection whose holder dropped a query
-//! in the middle is closed; the server ends that query when it next writes. Whether a result was left unread, or a transaction
-//! open, the driver does not tell, so a returned connection always has a round trip to make before it is lent again.
+//! in the middle is closed. MySQL would work on and notice only when it has an answer to send, so the query is killed first, from
+//! a connection of its own: for that moment there is one connection more than the budget, and never more than one at a time.
+//! Whether a result was left unread, or a transaction open, the driver does not tell, so a returned connection always has a round
+//! trip to make before it is lent again.
+
+mod kill;
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -30,6 +34,7 @@ use scheduler::{CloseReason, RouteId};
 use crate::connector::{ConnectError, Connector};
 use crate::options::{OnReturn, Options, Session};
 use crate::pool::Pool;
+use kill::Killer;
 
 /// A pool of connections to the server of this URL, as `mysql_async` reads it, and the route of its user.
 ///
@@ -47,19 +52,23 @@ pub fn from_url(url: &str, options: &Options) -> Result<(Pool<Mysql>, RouteId), 
 #[derive(Debug, Clone)]
 pub struct Mysql {
     session: Session,
+    killer: Arc<Killer>,
 }
 
 impl Mysql {
     /// A connector.
     #[must_use]
     pub fn new(session: Session) -> Self {
-        Self { session }
+        Self { session, killer: Arc::default() }
     }
 }
 
 /// A connection of `mysql_async`, logged in.
 pub struct Connection {
     conn: Conn,
+    opts: Arc<Opts>,
+    /// Which server it leads to; `None`: that did not tell.
+    server: Option<String>,
     whereabouts: Whereabouts,
 }
 
@@ -79,8 +88,9 @@ impl Connector for Mysql {
 
     async fn connect(&self, opts: &Arc<Opts>) -> Result<Connection, ConnectError<Self::Error>> {
         let mut conn = Conn::new(Opts::clone(opts)).await.map_err(judge)?;
+        let server = kill::server_of(&mut conn).await.map_err(ConnectError::unavailable)?;
         self.run_init_sql(&mut conn).await.map_err(ConnectError::unavailable)?;
-        Ok(Connection { conn, whereabouts: Whereabouts::Settled })
+        Ok(Connection { conn, opts: Arc::clone(opts), server, whereabouts: Whereabouts::Settled })
     }
 
     /// The driver counts a connection as disconnected from the start of a command to the end of its answer's first part, so
@@ -110,9 +120,17 @@ impl Connector for Mysql {
         Ok(())
     }
 
+    /// A query that nobody waits for is killed first.
     async fn close(&self, connection: Connection, _: CloseReason) {
+        let Connection { conn, opts, server, .. } = connection;
+        if conn.is_disconnected()
+            && let Some(server) = server
+            && let Err(error) = self.killer.kill_query(&opts, &server, conn.id()).await
+        {
+            tracing::debug!(%error, "a query could not be killed");
+        }
         // A server that is gone needs no goodbye.
-        let _ = connection.conn.disconnect().await;
+        let _ = conn.disconnect().await;
     }
 }
 
