@@ -134,7 +134,8 @@ fn classes_on_mysql() -> Result<()> {
         held_to_its_connection(server)?;
         settings_reserve(server)?;
         settings_are_forgotten(server)?;
-        limited(server)
+        limited(server)?;
+        limited_by_what_procedures_open(server)
     })
 }
 
@@ -400,4 +401,44 @@ fn limited(server: &Server) -> Result<()> {
     poll_until(SOON, "room for another transaction", || Ok(third.query("begin").ok()))?;
     drop((third, job));
     at_rest(&scene.evenkeel)
+}
+
+/// A transaction that a procedure opens is known when it is open: it goes on, counts, and is told to be too many.
+fn limited_by_what_procedures_open(server: &Server) -> Result<()> {
+    let mut superuser = server.superuser(Some(DATABASE))?;
+    superuser
+        .query("create or replace procedure opens() begin start transaction; end")
+        .or_else(|_| superuser.query("create procedure opens() begin start transaction; end"))?;
+    superuser.query(&format!("grant execute on procedure {DATABASE}.opens to {USER}"))?;
+    let limit = "[transaction_limit]\nmode = \"on\"\nper_user = 0.5";
+    // The class has room for all of them, or for one: where a lease finds its place does not matter.
+    for slots in [4, 1] {
+        let scene = with_classes(16, &format!("{{ transaction = {slots}, oltp = 4 }}")).toml(limit).before(server)?;
+        let counted = |name: &str| -> Result<u64> {
+            let shown = mysql::show(&mut mysql::console(&scene.evenkeel)?, "transaction limits")?;
+            Ok(shown.find("party", USER).map_or(0, |row| shown.number(row, name)))
+        };
+        let most = (slots / 2).max(1);
+        let mut wires = (0..most + 1).map(|_| scene.client()).collect::<Result<Vec<_>>>()?;
+        for (before, wire) in (0..).zip(&mut wires) {
+            assert_eq!(counted("transactions")?, before);
+            wire.query("call opens()")?;
+        }
+        assert_eq!((counted("transactions")?, counted("exceeded")?), (most + 1, 1), "{slots} slots");
+        assert_eq!(fails_with(&mut scene.client()?, "begin"), 1203, "one that says so is refused");
+        assert_eq!((counted("exceeded")?, counted("refused")?), (1, 1));
+        // Inside, nothing is counted twice.
+        wires[0].query("select 1 from dual where sleep(0) = 0")?;
+        wires[0].query("call opens()")?;
+        assert_eq!(counted("transactions")?, most + 1);
+        for wire in &mut wires {
+            wire.query("rollback")?;
+        }
+        poll_until(SOON, "no transaction to be open", || Ok((counted("transactions")? == 0).then_some(())))?;
+        wires[0].query("begin")?;
+        assert_eq!(counted("transactions")?, 1);
+        drop(wires);
+        scene.at_rest()?;
+    }
+    Ok(())
 }

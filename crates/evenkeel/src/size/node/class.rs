@@ -22,7 +22,7 @@ pub(super) struct ClassLoad {
     rate: f64,
     /// How long each was kept, in seconds.
     hold: f64,
-    /// Requests that found it full meanwhile.
+    /// How often all it may have was lent meanwhile.
     exhausted: u64,
 }
 
@@ -88,7 +88,7 @@ impl ClassLoad {
 
 /// A row for each class.
 pub(super) fn rows(classes: &[ClassLoad], caps: &[Capped<'_>]) -> String {
-    let head = ["class", "leases/s", "kept for", "busy", "found full", "cap now", "cap", "because"];
+    let head = ["class", "leases/s", "kept for", "busy", "all lent", "cap now", "cap", "because"];
     let mut rows = vec![head.map(str::to_owned)];
     let cap = |cap: u32| if cap == 0 { "none".to_owned() } else { cap.to_string() };
     for (class, capped) in classes.iter().zip(caps) {
