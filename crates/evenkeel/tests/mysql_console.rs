@@ -145,7 +145,7 @@ fn mistakes_are_told_with_what_was_probably_meant(server: &Server) -> Result<()>
     assert!(text.contains("Did you mean shop?"), "{text}");
     assert_eq!(failure("drop database shop").0, 1064);
     assert_eq!(failure("show pools; show routes").0, 1064);
-    assert_eq!(failure("set max_clients = 5").0, 1064);
+    assert_eq!(failure("set max_clients = 5").0, 1193);
     assert_eq!(failure("kill 4000000000").0, 1094);
     assert_eq!(failure("select @@nonsense").0, 1193);
     assert_eq!(show(&mut console, "warnings")?[0]["Code"], "1193");
