@@ -10,11 +10,17 @@ use crate::{check, import::Format, serve, size::Size};
 
 /// A fair, budgeted connection pooler for PostgreSQL, MySQL and MariaDB.
 #[derive(Debug, Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, after_help = BEGINNING)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+const BEGINNING: &str = "\
+To begin with, in front of a server that is there:
+  evenkeel serve --postgres postgres://user:password@host/database
+  evenkeel serve --mysql mysql://user:password@host/database
+With a file: evenkeel check evenkeel.toml, then evenkeel serve evenkeel.toml. Its keys: evenkeel reference.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -34,7 +40,7 @@ pub(crate) enum Command {
         #[arg(long)]
         schema: bool,
     },
-    /// Say how large pools should be: for stated needs, or by what was measured.
+    /// Say how large pools should be: for stated needs, for a running node, or by what was measured.
     Size(Box<Size>),
     /// Write a configuration from the settings of another pool.
     Import {
@@ -47,15 +53,18 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Source {
     /// The configuration file.
+    #[arg(value_name = "FILE", conflicts_with_all = ["config", "postgres", "mysql"])]
+    file: Option<PathBuf>,
+    /// The same, by name.
     #[arg(short, long, value_name = "FILE", env = "EVENKEEL_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Serve this database without a file: postgres://user:password@host:port/database?budget=20. May be repeated.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
-    pub(crate) postgres: Vec<String>,
+    postgres: Vec<String>,
     /// The same for MySQL and MariaDB: mysql://user:password@host:port/database?ssl-mode=REQUIRED. May be given beside
     /// --postgres, and repeated.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
-    pub(crate) mysql: Vec<String>,
+    mysql: Vec<String>,
 }
 
 impl Command {
@@ -80,14 +89,43 @@ impl Command {
 impl Source {
     /// Reads the configuration.
     pub(crate) fn load(&self) -> Result<Config> {
-        if let Some(path) = &self.config {
+        if let Some(path) = self.file.as_ref().or(self.config.as_ref()) {
             return Ok(Config::load(path)?);
         }
         match (&*self.postgres, &*self.mysql) {
-            ([], []) => bail!("nothing to serve: give --config FILE, --postgres URL or --mysql URL"),
+            ([], []) => bail!("there is no configuration: name its file, or give --postgres URL or --mysql URL"),
             (postgres, []) => Config::from_urls(postgres).context("--postgres"),
             ([], mysql) => Config::from_urls(mysql).context("--mysql"),
             (postgres, mysql) => Config::from_urls(&[postgres, mysql].concat()).context("--postgres and --mysql"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn file(arguments: &[&str]) -> Option<PathBuf> {
+        let cli = Cli::try_parse_from([&["evenkeel", "serve"], arguments].concat()).ok()?;
+        let Command::Serve(source) = cli.command else { return None };
+        source.file.or(source.config)
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_is_named_with_its_key_or_without_and_once() {
+        for arguments in [&["a.toml"][..], &["--config", "a.toml"], &["-c", "a.toml"]] {
+            assert_eq!(file(arguments), Some("a.toml".into()), "{arguments:?}");
+        }
+        for arguments in [&["a.toml", "--config", "a.toml"][..], &["a.toml", "--mysql", "mysql://a:b@c/d"], &["a", "b"]]
+        {
+            assert_eq!(file(arguments), None, "{arguments:?}");
         }
     }
 }

@@ -35,6 +35,7 @@ use self::{
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
+    after_help = EXAMPLES,
     group(ArgGroup::new("work").args(["qps", "from"])),
     group(ArgGroup::new("measured").args(["points", "measure"])),
 )]
@@ -42,73 +43,73 @@ pub(crate) struct Size {
     #[command(subcommand)]
     what: Option<What>,
     /// Statements per second, of all clients together; 40k and 1.5M are understood.
-    #[arg(long, value_name = "N", value_parser = values::rate, requires = "response_time", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::rate, requires = "response_time", allow_hyphen_values = true, help_heading = "The load")]
     qps: Option<f64>,
     /// How long one keeps its connection: 5ms, 0.2s. For transactions: the whole of it, the application's own time included.
-    #[arg(long, value_name = "TIME", value_parser = values::response_time, requires = "qps", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = values::response_time, requires = "qps", allow_hyphen_values = true, help_heading = "The load")]
     response_time: Option<Duration>,
     /// Watch this running node, http://host:9632, and size for what it has to do.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "The load")]
     from: Option<String>,
     /// How long to watch the node (30), or to measure each number of connections (6).
-    #[arg(long, value_name = "N", value_parser = values::seconds, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::seconds, allow_hyphen_values = true, help_heading = "The load")]
     seconds: Option<u32>,
     /// Servers that share the work evenly.
-    #[arg(long, value_name = "N", value_parser = values::few, default_value = "1", requires = "qps", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::few, default_value = "1", requires = "qps", allow_hyphen_values = true, help_heading = "The servers")]
     servers: u32,
     /// Statements that one server works on at once (threads, or what its processors can do); more wait inside it.
-    #[arg(long, value_name = "N", value_parser = values::many, requires = "work", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::many, requires = "work", allow_hyphen_values = true, help_heading = "The servers")]
     slots: Option<u32>,
     /// How long a client may wait for a connection; 0ms: it finds one free.
-    #[arg(long, value_name = "TIME", value_parser = values::wait, default_value = "0ms", requires = "work", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = values::wait, default_value = "0ms", requires = "work", allow_hyphen_values = true, help_heading = "What is asked for")]
     target_wait: Duration,
     /// How many percent of the statements wait no longer than that.
-    #[arg(long, value_name = "PERCENT", value_parser = values::percentile, default_value = "99", requires = "work", allow_hyphen_values = true)]
+    #[arg(long, value_name = "PERCENT", value_parser = values::percentile, default_value = "99", requires = "work", allow_hyphen_values = true, help_heading = "What is asked for")]
     percentile: f64,
     /// At least this many times the ideal number of connections, for bursts of the response time: 1.5 to 2 is usual.
-    #[arg(long, value_name = "FACTOR", value_parser = values::headroom, requires = "work", allow_hyphen_values = true)]
+    #[arg(long, value_name = "FACTOR", value_parser = values::headroom, requires = "work", allow_hyphen_values = true, help_heading = "What is asked for")]
     headroom: Option<f64>,
     /// Tasks of one instance that run at once and take several connections each at the same time.
-    #[arg(long, value_name = "N", value_parser = values::many, requires = "work", requires = "connections_each", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::many, requires = "work", requires = "connections_each", allow_hyphen_values = true, help_heading = "What is asked for")]
     tasks: Option<u32>,
     /// How many connections one of them takes.
-    #[arg(long, value_name = "N", value_parser = values::few, requires = "tasks", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::few, requires = "tasks", allow_hyphen_values = true, help_heading = "What is asked for")]
     connections_each: Option<u32>,
     /// The servers' own max_connections.
-    #[arg(long, value_name = "N", value_parser = values::many, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::many, allow_hyphen_values = true, help_heading = "The servers")]
     limit: Option<u32>,
     /// How many of these a server keeps for administrators. PostgreSQL keeps 3; MySQL none, but one beyond its limit.
-    #[arg(long, value_name = "N", value_parser = values::any, default_value = "3", requires = "limit", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::any, default_value = "3", requires = "limit", allow_hyphen_values = true, help_heading = "The servers")]
     reserve: u32,
     /// How many of these others use: monitoring, backups, applications that connect directly.
-    #[arg(long, value_name = "N", value_parser = values::any, default_value = "0", requires = "limit", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::any, default_value = "0", requires = "limit", allow_hyphen_values = true, help_heading = "The servers")]
     others: u32,
     /// Instances of Evenkeel that share the work and the servers evenly. Count those of a rolling restart twice.
-    #[arg(long, value_name = "N", value_parser = values::few, default_value = "1", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::few, default_value = "1", allow_hyphen_values = true, help_heading = "The servers")]
     instances: u32,
     /// What was measured on one server, a line each: connections,throughput or connections,throughput,latency (in ms).
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "A measurement")]
     points: Option<PathBuf>,
     /// Measure this server, postgres://user:password@host/database or mysql://…, with more and more connections.
-    #[arg(long, value_name = "URL", requires = "script")]
+    #[arg(long, value_name = "URL", requires = "script", help_heading = "A measurement")]
     measure: Option<String>,
     /// What each connection runs over and over: a file of statements, one transaction. \set name random(1, 1000) is understood.
-    #[arg(long, value_name = "FILE", requires = "measure")]
+    #[arg(long, value_name = "FILE", requires = "measure", help_heading = "A measurement")]
     script: Option<PathBuf>,
     /// The most connections to measure with.
-    #[arg(long, value_name = "N", value_parser = values::measured, default_value = "64", requires = "measure", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::measured, default_value = "64", requires = "measure", allow_hyphen_values = true, help_heading = "A measurement")]
     up_to: u32,
     /// What makes the load: builtin, or pgbench or sysbench, to which --script is given as it is.
-    #[arg(long, value_name = "TOOL", default_value = "builtin", requires = "measure")]
+    #[arg(long, value_name = "TOOL", default_value = "builtin", requires = "measure", help_heading = "A measurement")]
     with: sweep::Tool,
     /// Also print the application's own pool, towards Evenkeel, in the format of its library.
-    #[arg(long = "for", value_name = "LIBRARY", requires = "work")]
+    #[arg(long = "for", value_name = "LIBRARY", requires = "work", help_heading = "The application's own pool")]
     library: Option<Format>,
     /// Processes of the application, each with a pool of its own.
-    #[arg(long, value_name = "N", value_parser = values::many, default_value = "1", requires = "library", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = values::many, default_value = "1", requires = "library", allow_hyphen_values = true, help_heading = "The application's own pool")]
     apps: u32,
     /// What the application speaks; by default MySQL for druid and PostgreSQL for the others.
-    #[arg(long, value_name = "PROTOCOL", requires = "library")]
+    #[arg(long, value_name = "PROTOCOL", requires = "library", help_heading = "The application's own pool")]
     protocol: Option<pools::Protocol>,
     /// Also write the plot to this file, as SVG.
     #[arg(long, value_name = "FILE")]
@@ -249,6 +250,13 @@ struct Measured {
     /// The points as a file for --points, if they are from no such file.
     csv: Option<String>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  evenkeel size --qps 5000 --response-time 5ms --target-wait 1ms
+  evenkeel size --from http://127.0.0.1:9632 --target-wait 1ms
+  evenkeel size --measure postgres://app:secret@10.0.0.5/shop --script script.sql
+  evenkeel size --qps 5000 --response-time 5ms --points points.csv --for hikaricp --apps 10";
 
 /// How long a node is watched, and one number of connections measured, unless told otherwise.
 const WATCH_SECONDS: u32 = 30;

@@ -2,8 +2,8 @@
 //! and the size that `evenkeel size --from` advises for a wait, beside the waits that it then has.
 
 mod open;
+mod throughput;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -16,10 +16,11 @@ use testkit::mysql::{self, Install, Kind, skipped};
 use testkit::{Evenkeel, Login, Options, Postgres};
 
 use self::open::Open;
+use self::throughput::{Trial, WORKS};
 use super::Arguments;
-use super::contender::{build_evenkeel, order};
-use crate::load::{Introduction, Load, Plan, Protocol};
-use crate::report::{Table, median, whole};
+use super::contender::build_evenkeel;
+use crate::load::{Introduction, Plan, Protocol};
+use crate::report::{Table, whole};
 use crate::scene::{PASSWORD, Scene};
 use crate::shell::root;
 
@@ -29,15 +30,6 @@ enum Backend {
     MySql(mysql::Server),
 }
 
-/// What the advised size does beside the best one.
-struct Duel {
-    best: u32,
-    /// Pieces of work per second, in the median.
-    of_advised: f64,
-    of_best: f64,
-    turns: usize,
-}
-
 /// How much was within the target, with one budget.
 struct Waits {
     budget: u32,
@@ -45,6 +37,19 @@ struct Waits {
     within: f64,
     /// How many there were.
     count: f64,
+    /// Connections busy on average: whether the load was the one that was sized for.
+    busy: f64,
+}
+
+/// What an Evenkeel has counted so far, of all routes.
+struct Counted {
+    /// Waits within the target.
+    within: f64,
+    /// All waits.
+    waits: f64,
+    /// How long connections were lent, in seconds.
+    held: f64,
+    at: Instant,
 }
 
 /// Runs everything on each server and prints the tables; writes them to `docs/benchmarks/sizing.md` when asked.
@@ -77,57 +82,36 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 fn judge(arguments: &Arguments, binary: &Path, server: &Backend) -> Result<String> {
     let name = server.name();
     server.prepare()?;
-    println!("sizing: {name}: the advisor measures");
-    let (advised, knee) = measured(arguments, binary, server)?;
-    let mut found: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    for round in 0..arguments.repeat.max(1) {
-        println!("sizing: {name}: every size, round {} of {}", round + 1, arguments.repeat.max(1));
-        for size in sizes(advised) {
-            found.entry(size).or_default().push(throughput(arguments, binary, server, size)?);
-        }
+    let mut page = format!("## {name}\n\n");
+    for work in WORKS {
+        writeln!(page, "{}", Trial { arguments, binary, server, work }.run()?)?;
     }
-    let found: BTreeMap<u32, f64> = found.into_iter().map(|(size, rates)| (size, median(&rates))).collect();
-    let duel = duel(arguments, binary, server, advised, &found)?;
-    let mut page = format!("## {name}\n\n{}\n", throughput_text(advised, &knee, &found, &duel));
     println!("sizing: {name}: the advisor watches");
-    let (budget, expected) = watched(arguments, binary, server)?;
-    let mut table = Table::new(["budget", "statements", "within the wait %", "longer %"]);
+    let (budget, expected, busy) = watched(arguments, binary, server)?;
+    let mut table = Table::new(["budget", "statements", "busy on average", "within the wait %", "longer %"]);
     for size in [budget, budget.saturating_sub(FEWER).max(1)] {
         println!("sizing: {name}: waits with {size}");
         let waits = waits(arguments, binary, server, size)?;
         table.row([
             waits.budget.to_string(),
             whole(waits.count),
+            format!("{:.2}", waits.busy),
             format!("{:.2}", 100.0 * waits.within),
             format!("{:.2}", 100.0 * (1.0 - waits.within)),
         ]);
     }
     write!(
         page,
-        "Waits: statements of {HOLD_MS} ms on average, spread like an exponential, {RATE} a second at random. So that 99 % wait at \
-         most {TARGET_MS} ms, the advisor that watched says **{budget}** connections, and expects: {expected}. What happened with as many, \
+        "### Waits\n\nStatements of {HOLD_MS} ms on average, spread like an exponential, {RATE} a second at random. So that 99 % wait at \
+         most {TARGET_MS} ms, the advisor that watched says **{budget}** connections, and expects: {expected}. Busy were {busy}. What happened with as many, \
          and with {FEWER} fewer:\n\n{}\n",
         table.markdown()
     )?;
     Ok(page)
 }
 
-/// The size that the advisor finds by itself, and its knee in its own words.
-fn measured(arguments: &Arguments, binary: &Path, server: &Backend) -> Result<(u32, String)> {
-    let folder = tempfile::tempdir()?;
-    let script = folder.path().join("script.sql");
-    fs::write(&script, server.work().to_owned() + ";\n")?;
-    let each = (2 * arguments.duration()).as_secs().to_string();
-    let mut command = Command::new(binary);
-    command.args(["size", "--measure", &server.url(), "--script"]).arg(&script);
-    command.args(["--up-to", &SIZE_MAX.to_string(), "--seconds", &each]);
-    let text = said(&mut command)?;
-    println!("{text}");
-    Ok((budget(&text)?, line(&text, "Knee: ")?.to_owned()))
-}
-
-/// The size that the advisor finds by watching, and what it expects of it.
-fn watched(arguments: &Arguments, binary: &Path, server: &Backend) -> Result<(u32, String)> {
+/// The size that the advisor finds by watching, what it expects of it, and the load that it saw.
+fn watched(arguments: &Arguments, binary: &Path, server: &Backend) -> Result<(u32, String, String)> {
     let evenkeel = server.evenkeel(binary, SIZE_MAX)?;
     let _load = open_load(server, &evenkeel)?;
     thread::sleep(WARM_UP);
@@ -136,27 +120,7 @@ fn watched(arguments: &Arguments, binary: &Path, server: &Backend) -> Result<(u3
     command.args(["--target-wait", &format!("{TARGET_MS}ms"), "--seconds", &watch(arguments).as_secs().to_string()]);
     let text = said(&mut command)?;
     println!("{text}");
-    Ok((budget(&text)?, line(&text, "Expected: ")?.to_owned()))
-}
-
-/// The advised size and the best one found, in turns: of many figures the best one is also the luckiest, and is judged by
-/// new ones.
-fn duel(
-    arguments: &Arguments,
-    binary: &Path,
-    server: &Backend,
-    advised: u32,
-    found: &BTreeMap<u32, f64>,
-) -> Result<Duel> {
-    let (best, _) = found.iter().max_by(|a, b| a.1.total_cmp(b.1)).context("no size was measured")?;
-    println!("sizing: {}: {advised} and {best} in turns", server.name());
-    let mut rates: [Vec<f64>; 2] = Default::default();
-    for round in 0..TURNS * arguments.repeat.max(1) {
-        for at in order(2, round) {
-            rates[at].push(throughput(arguments, binary, server, [advised, *best][at])?);
-        }
-    }
-    Ok(Duel { best: *best, of_advised: median(&rates[0]), of_best: median(&rates[1]), turns: rates[0].len() })
+    Ok((budget(&text)?, line(&text, "Expected: ")?.to_owned(), line(&text, "Busy: ")?.to_owned()))
 }
 
 /// How many waits were within the target with this budget.
@@ -164,18 +128,19 @@ fn waits(arguments: &Arguments, binary: &Path, server: &Backend, budget: u32) ->
     let evenkeel = server.evenkeel(binary, budget)?;
     let load = open_load(server, &evenkeel)?;
     thread::sleep(WARM_UP);
-    let (within, count) = counted(&evenkeel)?;
+    let before = counted(&evenkeel)?;
     thread::sleep(watch(arguments));
-    let (within_after, count_after) = counted(&evenkeel)?;
+    let after = counted(&evenkeel)?;
     load.check()?;
-    let count = count_after - count;
+    let count = after.waits - before.waits;
     ensure!(count > 0.0, "no statement was counted");
-    Ok(Waits { budget, within: (within_after - within) / count, count })
+    let busy = (after.held - before.held) / after.at.duration_since(before.at).as_secs_f64();
+    Ok(Waits { budget, within: (after.within - before.within) / count, count, busy })
 }
 
-/// Waits within the target and all waits, of all routes, so far.
-fn counted(evenkeel: &Evenkeel) -> Result<(f64, f64)> {
+fn counted(evenkeel: &Evenkeel) -> Result<Counted> {
     let (status, page) = evenkeel.http("/metrics")?;
+    let at = Instant::now();
     ensure!(status == 200, "/metrics answered {status}");
     // A bound of a bucket, so that the count is exact.
     let bound = format!("le=\"{}\"", TARGET_MS / 1e3);
@@ -183,42 +148,16 @@ fn counted(evenkeel: &Evenkeel) -> Result<(f64, f64)> {
         let lines = page.lines().filter(|line| line.starts_with(family) && line.contains(part));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     };
-    Ok((sum("evenkeel_route_wait_seconds_bucket", &bound), sum("evenkeel_route_wait_seconds_count", "")))
+    Ok(Counted {
+        within: sum("evenkeel_route_wait_seconds_bucket", &bound),
+        waits: sum("evenkeel_route_wait_seconds_count", ""),
+        held: sum("evenkeel_route_transaction_seconds_sum", ""),
+        at,
+    })
 }
 
 fn open_load(server: &Backend, evenkeel: &Evenkeel) -> Result<Open> {
     Open::start(&server.plan(evenkeel, server.varying(), OPEN_CLIENTS), RATE)
-}
-
-/// Pieces of work per second with this budget, when there are always more clients than connections.
-fn throughput(arguments: &Arguments, binary: &Path, server: &Backend, budget: u32) -> Result<f64> {
-    let evenkeel = server.evenkeel(binary, budget)?;
-    let load = Load::start(&server.plan(&evenkeel, server.work(), CLIENTS))?.logged_in()?;
-    thread::sleep(WARM_UP / 4);
-    let from = Instant::now();
-    thread::sleep(arguments.duration());
-    let sight = load.since(from);
-    ensure!(sight.errors == 0, "{} errors: {:?}", sight.errors, sight.last_error);
-    Ok(sight.per_second())
-}
-
-fn throughput_text(advised: u32, knee: &str, found: &BTreeMap<u32, f64>, duel: &Duel) -> String {
-    let best = found.get(&duel.best).copied().unwrap_or_default();
-    let mut table = Table::new(["connections", "work/s", "of the best"]);
-    for (size, rate) in found {
-        let mark = if *size == advised { format!("**{size}**") } else { size.to_string() };
-        table.row([mark, whole(*rate), format!("{:.3}", rate / best)]);
-    }
-    format!(
-        "The advisor measured by itself: {knee}, so it advises **{advised}**. Through Evenkeel, with {CLIENTS} clients, the best size \
-         found is {}. In {} turns more of both, it does {} pieces of work per second and the advised one {}: **{:.3}** of it.\n\n{}",
-        duel.best,
-        duel.turns,
-        whole(duel.of_best),
-        whole(duel.of_advised),
-        duel.of_advised / duel.of_best,
-        table.markdown()
-    )
 }
 
 impl Backend {
@@ -240,19 +179,7 @@ impl Backend {
         }
     }
 
-    /// Work that takes 20 ms, as for a disk, and then 2 ms under a lock that all want, as for a row that all count
-    /// in. So throughput ends to grow with some more than 10 connections, and that does not hang on processors, of which
-    /// others may use a part that changes.
-    fn work(&self) -> &'static str {
-        match self {
-            Self::Postgres(_) => {
-                "with work as materialized (select pg_sleep(0.02)) select pg_advisory_xact_lock(1), pg_sleep(0.002) from work"
-            }
-            Self::MySql(_) => "do sleep(0.02);\nupdate hot set n = n + 1 where id = 0 and sleep(0.002 + 0 * n) = 0",
-        }
-    }
-
-    /// What [`Backend::work`] needs.
+    /// What [`WORKS`] need.
     fn prepare(&self) -> Result<()> {
         if let Self::MySql(server) = self {
             server.sql(&format!(
@@ -301,14 +228,6 @@ fn scene(budget: u32) -> Scene<'static> {
     Scene { budget, users: &[(USER, Login::Scram)], databases: &[DATABASE], ..Scene::default() }
 }
 
-/// Each of the small sizes, and ever fewer of the large ones.
-fn sizes(advised: u32) -> Vec<u32> {
-    let mut sizes: Vec<u32> = (1..=12).chain([14, 16, 18, 20, 24, 32, 48, SIZE_MAX, advised]).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    sizes
-}
-
 fn said(command: &mut Command) -> Result<String> {
     let output = command.output()?;
     ensure!(output.status.success(), "evenkeel size: {}", String::from_utf8_lossy(&output.stderr));
@@ -343,14 +262,10 @@ fn preface(arguments: &Arguments) -> Result<String> {
     ))
 }
 
-/// Turns of the advised and the best size, for each round of all sizes.
-const TURNS: usize = 3;
 const USER: &str = "app";
 const DATABASE: &str = "shop";
 /// The most connections that are tried.
 const SIZE_MAX: u32 = 64;
-/// Clients that saturate every size.
-const CLIENTS: usize = 96;
 /// Clients of the open load: more than ever wait or are served at once.
 const OPEN_CLIENTS: usize = 150;
 /// Statements per second of the open load, and how long each takes on average.
