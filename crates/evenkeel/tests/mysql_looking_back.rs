@@ -40,9 +40,9 @@ fn a_session_is_told_of_its_own_past() -> Result<()> {
 fn alike(scene: &MyScene<'_>, texts: &[&str]) -> Result<()> {
     let (mut direct, mut through, mut other) = (scene.direct()?, scene.client()?, scene.client()?);
     let mut held = false;
-    for text in texts {
+    for (at, text) in texts.iter().enumerate() {
         let [expected, told] = [&mut direct, &mut through].map(|wire| said(wire, text));
-        assert_eq!(told, expected, "{text} of {texts:?}");
+        assert_eq!(told, expected, "{:?} of {texts:?}", texts.get(at.saturating_sub(1)..=at));
         held = (held || *text == "begin") && *text != "commit";
         if !held {
             other.query("select 1 union select 2 union select 3")?;
@@ -84,6 +84,18 @@ fn rows_found_are_those_that_the_server_counted(scene: &MyScene<'_>) -> Result<(
             asks,
             "explain select 1",
             asks,
+            "select * from (select 1 as n union select 2) as two",
+            "update item set n = n",
+            asks,
+            "select * from (select 1 as n union select 2) as two",
+            "delete from item where n > 1000",
+            asks,
+            "show create table item",
+            asks,
+            "insert into item (n) select n + 1000 from item",
+            asks,
+            "do 1",
+            asks,
             "begin",
             "select sql_calc_found_rows * from (select 1 as n union select 2) as two limit 1",
             "commit",
@@ -103,6 +115,7 @@ fn conditions_are_told_once_the_statement_is_over(scene: &MyScene<'_>) -> Result
         scene,
         &[warns, asks, "set sql_mode = ''", asks, warns, "begin", asks, warns, "commit", asks, "selct", asks],
     )?;
+    alike(scene, &["selct", "show create database shop", asks, "explain select 1", asks, "-- nothing", asks])?;
     alike(scene, &["begin", asks, "select 1", asks, warns, asks, "select * from item", asks, "commit"])
 }
 

@@ -103,14 +103,22 @@ impl Facts {
     /// What a reset leads back to, for a session that began with these settings. MySQL 9 forgets the character set that the client
     /// asked for at its login, and keeps the mode; MariaDB 10.11 does the opposite.
     pub(crate) fn after_reset(&self, startup: &Settings) -> Settings {
-        let mut settings = startup.clone();
-        if self.reading.mariadb {
-            settings = Settings::in_schema(startup.schema());
-            for (name, value) in startup.iter().filter(|(name, _)| *name != b"sql_mode") {
-                settings.set(name, value);
-            }
-        } else {
+        let mut settings = self.after_change_user(startup);
+        if !self.reading.mariadb {
             self.default.set(&mut settings);
+        }
+        settings
+    }
+
+    /// The settings of a session that begins by a change of user, which a login would begin with these. MariaDB 10.11 forgets the mode
+    /// that a client asked for by its capabilities.
+    pub(crate) fn after_change_user(&self, startup: &Settings) -> Settings {
+        if !self.reading.mariadb {
+            return startup.clone();
+        }
+        let mut settings = Settings::in_schema(startup.schema());
+        for (name, value) in startup.iter().filter(|(name, _)| *name != b"sql_mode") {
+            settings.set(name, value);
         }
         settings
     }

@@ -109,13 +109,12 @@ impl Client {
 
     /// Gives the client a number for a statement and tells what it is like.
     fn tell_prepared(&mut self, statement: Arc<Statement>, description: &Description) {
-        let effects = statement.verdict().effects;
-        self.pin_for_row_counts(effects);
+        self.pin_for_row_counts(statement.verdict().effects);
         let Description { parameters, columns, warnings, definitions } = description;
+        self.state.prepared(statement.text(), statement.verdict(), *warnings);
         let statement_id = self.state.statements.insert(statement, *parameters);
         let first =
             PrepareOk { statement_id, parameters: *parameters, columns: *columns, warnings: *warnings, metadata: true };
-        self.state.prepared(*warnings);
         let status = self.shown_status();
         let (out, mut sequence) = (self.work.down.insert(), 1);
         write::prepare_ok(out, &mut sequence, self.capabilities, &first);

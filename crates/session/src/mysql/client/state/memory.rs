@@ -210,11 +210,15 @@ impl State {
     }
 
     /// A statement was prepared, with so many warnings.
-    pub(crate) fn prepared(&mut self, warnings: u16) {
+    pub(crate) fn prepared(&mut self, text: &[u8], verdict: Verdict, warnings: u16) {
         if !self.reading.mariadb {
             self.memory.warnings = warnings;
-            self.memory.know_conditions(Diagnostics::default());
+        } else if verdict.effects.intersects(Effects::READS_DIAGNOSTICS)
+            || sql::mysql::uses_no_table(text, self.reading, verdict)
+        {
+            return;
         }
+        self.memory.know_conditions(Diagnostics::default());
     }
 
     /// A result has ended that had so many rows.
