@@ -4,56 +4,29 @@
 #![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
 
 mod common;
+mod crowd;
 mod watch;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::thread;
 
-use common::{DATABASE, PASSWORD, Scene, Setup, USER};
-use testkit::Result;
+use common::{DATABASE, PASSWORD, Setup, USER};
+use crowd::{beside_a_crowd, crowd};
+use testkit::{Result, Wire};
 use watch::{ADMIN, Over, TRUST, at_rest, console, show};
-
-/// Clients of `user` that ask for `work` without a pause until `over`; how many answers they got.
-fn crowd(scene: &Scene, user: &str, clients: u32, work: &str, over: &AtomicBool, served: &AtomicU32) -> Result<()> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients)
-            .map(|number| {
-                scope.spawn(move || -> Result<()> {
-                    let mut wire = scene.evenkeel.client(user, PASSWORD, DATABASE)?;
-                    while !over.load(Ordering::Relaxed) {
-                        let token = format!("{user} {number}");
-                        assert_eq!(wire.value(&format!("select '{token}' from {work}"))?, token);
-                        served.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap())
-    })
-}
 
 #[test]
 fn a_light_user_is_served_beside_a_saturating_one() -> Result<()> {
     const LIGHT: u32 = 300;
     let setup = Setup::new().budget(5).user("light").toml(TRUST).toml("[pool]\ncheckout_timeout = \"30s\"");
     let scene = setup.start()?;
-    let (over, heavy) = (AtomicBool::new(false), AtomicU32::new(0));
-    let at_light_end = thread::scope(|scope| -> Result<u32> {
-        let crowd = scope.spawn(|| crowd(&scene, USER, 40, "pg_sleep(0.005)", &over, &heavy));
-        let light = || -> Result<u32> {
-            watch::until_in_use(&scene.evenkeel, 5)?;
-            let mut wire = scene.evenkeel.client("light", PASSWORD, DATABASE)?;
-            for round in 0..LIGHT {
-                assert_eq!(wire.value(&format!("select {round}"))?, round.to_string());
-            }
-            Ok(heavy.load(Ordering::Relaxed))
-        };
-        let end = Over(&over);
-        let served = light();
-        drop(end);
-        crowd.join().unwrap()?;
-        served
+    let at_light_end = beside_a_crowd::<Wire>(&scene.evenkeel, 40, || {
+        watch::until_in_use(&scene.evenkeel, 5)?;
+        let mut wire = scene.evenkeel.client("light", PASSWORD, DATABASE)?;
+        for round in 0..LIGHT {
+            assert_eq!(wire.value(&format!("select {round}"))?, round.to_string());
+        }
+        Ok(())
     })?;
     // First in, first out over all clients would have given the heavy user forty answers for each of the light one's.
     assert!(at_light_end < 20 * LIGHT, "{at_light_end} answers for the heavy user beside {LIGHT}");
@@ -77,7 +50,7 @@ fn guarantees_and_caps_hold_at_every_look() -> Result<()> {
             .zip(&counts)
             .map(|(user, served)| {
                 let (scene, over) = (&scene, &over);
-                scope.spawn(move || crowd(scene, user, 8, "pg_sleep(0.004)", over, served))
+                scope.spawn(move || crowd::<Wire>(&scene.evenkeel, user, 8, over, served))
             })
             .collect();
         let look = || -> Result<()> {

@@ -4,92 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
 
 mod common;
+mod crowd;
 mod watch;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
-use common::{Scene, Setup, backend, errors, fails_with, sqlstate};
+use common::{Setup, backend, errors, fails_with, sqlstate};
+use crowd::{Persistent, in_vain, under_load};
 use testkit::cut::{Direction, Weather};
-use testkit::{Cut, Evenkeel, Options, Postgres, Result, Stop, Wire, poll_until};
+use testkit::{Cut, Options, Postgres, Result, Stop, Wire, poll_until};
 use watch::{SOON, TRUST, at_rest, connections, last_words, sound, until_in_use, until_lost, whole};
-
-/// A client that logs in as often as it has to, and counts what it is told.
-struct Persistent<'a> {
-    evenkeel: &'a Evenkeel,
-    name: String,
-    wire: Option<Wire>,
-    served: u32,
-    failed: u32,
-}
-
-impl<'a> Persistent<'a> {
-    fn new(evenkeel: &'a Evenkeel, name: String) -> Self {
-        Self { evenkeel, name, wire: None, served: 0, failed: 0 }
-    }
-
-    /// Asks for its own token once; what comes back is that, or an error that says that the server is at fault.
-    fn ask(&mut self) {
-        let token = format!("{} {}", self.name, self.served);
-        let answer = match self.wire.take() {
-            Some(wire) => Ok(wire),
-            None => common::log_in_with(&self.evenkeel.address(), &[]),
-        }
-        .and_then(|mut wire| {
-            let value = wire.value(&format!("select '{token}' from pg_sleep(0.002)"));
-            if value.is_ok() || value.as_ref().is_err_and(|error| sqlstate(error) != "not an answer") {
-                self.wire = Some(wire);
-            }
-            value
-        });
-        match answer {
-            Ok(value) => {
-                assert_eq!(value, token);
-                self.served += 1;
-            }
-            Err(error) => {
-                // Lost connections, or a server that starts or stops; a session that had to end just closes.
-                let code = sqlstate(&error);
-                let blames_server = code.starts_with("08") || code.starts_with("57P") || code == "53300";
-                assert!(blames_server || code == "not an answer", "{error:#}");
-                if code.starts_with("57P") || code == "not an answer" {
-                    self.wire = None;
-                }
-                self.failed += 1;
-            }
-        }
-    }
-}
-
-/// Runs clients, breaks something, and waits until each of them has been served again afterwards.
-fn under_load(scene: &Scene, clients: u32, break_it: impl FnOnce() -> Result<()>) -> Result<u32> {
-    let broken = AtomicBool::new(false);
-    let failed = thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients)
-            .map(|number| {
-                let (evenkeel, broken) = (&scene.evenkeel, &broken);
-                scope.spawn(move || -> Result<u32> {
-                    let mut client = Persistent::new(evenkeel, format!("client {number}"));
-                    while !broken.load(Ordering::SeqCst) {
-                        client.ask();
-                    }
-                    let before = client.served;
-                    poll_until(SOON, "service after the fault", || {
-                        client.ask();
-                        Ok((client.served > before + 3).then_some(()))
-                    })?;
-                    Ok(client.failed)
-                })
-            })
-            .collect();
-        let done = break_it();
-        broken.store(true, Ordering::SeqCst);
-        let failed = threads.into_iter().map(|thread| thread.join().unwrap()).sum::<Result<u32>>();
-        done.and(failed)
-    })?;
-    at_rest(&scene.evenkeel)?;
-    Ok(failed)
-}
 
 /// A backend at work for a client of ours.
 fn any_backend(pg: &Postgres) -> Result<u32> {
@@ -102,7 +24,7 @@ fn any_backend(pg: &Postgres) -> Result<u32> {
 #[test]
 fn a_killed_backend_under_load_harms_nobody_for_long() -> Result<()> {
     let scene = Setup::new().budget(4).toml(TRUST).start()?;
-    let failed = under_load(&scene, 10, || {
+    let failed = under_load::<Wire>(&scene.evenkeel, 10, || {
         // PostgreSQL ends all other backends, and recovers.
         until_lost(&scene.evenkeel, || scene.pg.kill9_backend(any_backend(&scene.pg)?))
     })?;
@@ -159,11 +81,7 @@ fn a_restarted_server_is_used_again() -> Result<()> {
     let refused = fails_with(&mut wire, "select 1");
     assert!(refused.starts_with("08") || refused == "53300", "{refused}");
     scene.pg.restart()?;
-    let mut next = Persistent::new(&scene.evenkeel, "next".into());
-    poll_until(SOON, "service after the restart", || {
-        next.ask();
-        Ok((next.served > 0).then_some(()))
-    })?;
+    Persistent::<Wire>::new(&scene.evenkeel, "next").until_served(1)?;
     at_rest(&scene.evenkeel)
 }
 
@@ -174,27 +92,11 @@ fn a_server_that_is_away_is_not_hammered() -> Result<()> {
     scene.pg.stop(Stop::Immediate)?;
     let failures = "evenkeel_server_connect_failures_total{server=\"main\"}";
     let before = whole(&scene.evenkeel, failures)?;
-    thread::scope(|scope| {
-        let crowd: Vec<_> = (0..20)
-            .map(|number| {
-                let evenkeel = &scene.evenkeel;
-                scope.spawn(move || {
-                    let mut client = Persistent::new(evenkeel, format!("client {number}"));
-                    (0..6).for_each(|_| client.ask());
-                    assert_eq!(client.served, 0, "the server is away");
-                })
-            })
-            .collect();
-        crowd.into_iter().for_each(|client| client.join().unwrap());
-    });
+    in_vain::<Wire>(&scene.evenkeel, 20, 6)?;
     let tries = whole(&scene.evenkeel, failures)? - before;
     assert!((1..60).contains(&tries), "{tries} connects for 120 queries");
     scene.pg.restart()?;
-    let mut next = Persistent::new(&scene.evenkeel, "next".into());
-    poll_until(SOON, "service after the restart", || {
-        next.ask();
-        Ok((next.served > 0).then_some(()))
-    })?;
+    Persistent::<Wire>::new(&scene.evenkeel, "next").until_served(1)?;
     at_rest(&scene.evenkeel)
 }
 
@@ -207,11 +109,7 @@ fn a_server_that_is_not_up_yet_is_waited_for() -> Result<()> {
     let error = common::log_in_with(&keel.address(), &[]).unwrap_err();
     assert_eq!(sqlstate(&error), "08006", "{error:#}");
     pg.restart()?;
-    let mut first = Persistent::new(&keel, "first".into());
-    poll_until(SOON, "service", || {
-        first.ask();
-        Ok((first.served > 0).then_some(()))
-    })?;
+    Persistent::<Wire>::new(&keel, "first").until_served(1)?;
     at_rest(&keel)
 }
 

@@ -4,39 +4,21 @@
 #![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
 
 mod common;
+mod crowd;
 mod mysql;
 mod watch;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::thread;
 
 use common::USER;
-use mysql::{MyScene, MySetup, client_of};
+use crowd::{beside_a_crowd, crowd};
+use mysql::{MyScene, MySetup};
 use testkit::mysql::Server;
-use testkit::{Evenkeel, Result};
+use testkit::{MyWire, Result};
 use watch::{Over, TRUST, at_rest, until_in_use};
 
 const PATIENT: &str = "[pool]\ncheckout_timeout = \"60s\"";
-
-/// Clients of `user` that ask for `work` without a pause until `over`; how many answers they got.
-fn crowd(keel: &Evenkeel, user: &str, clients: u32, work: &str, over: &AtomicBool, served: &AtomicU32) -> Result<()> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients)
-            .map(|number| {
-                scope.spawn(move || -> Result<()> {
-                    let mut wire = client_of(keel, user)?;
-                    while !over.load(Ordering::Relaxed) {
-                        let token = format!("{user} {number}");
-                        assert_eq!(wire.value(&format!("select '{token}' from ({work}) as work"))?, token);
-                        served.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap())
-    })
-}
 
 #[test]
 fn users_are_served_fairly() -> Result<()> {
@@ -49,22 +31,13 @@ fn users_are_served_fairly() -> Result<()> {
 fn light_beside_saturating(server: &Server) -> Result<()> {
     const LIGHT: u32 = 200;
     let scene = MySetup::new().budget(5).user("light").toml(TRUST).toml(PATIENT).before(server)?;
-    let (over, heavy) = (AtomicBool::new(false), AtomicU32::new(0));
-    let at_light_end = thread::scope(|scope| -> Result<u32> {
-        let crowd = scope.spawn(|| crowd(&scene.evenkeel, USER, 40, "select sleep(0.005)", &over, &heavy));
-        let light = || -> Result<u32> {
-            until_in_use(&scene.evenkeel, 5)?;
-            let mut wire = scene.client_of("light")?;
-            for round in 0..LIGHT {
-                assert_eq!(wire.value(&format!("select {round}"))?, round.to_string());
-            }
-            Ok(heavy.load(Ordering::Relaxed))
-        };
-        let end = Over(&over);
-        let served = light();
-        drop(end);
-        crowd.join().unwrap()?;
-        served
+    let at_light_end = beside_a_crowd::<MyWire>(&scene.evenkeel, 40, || {
+        until_in_use(&scene.evenkeel, 5)?;
+        let mut wire = scene.client_of("light")?;
+        for round in 0..LIGHT {
+            assert_eq!(wire.value(&format!("select {round}"))?, round.to_string());
+        }
+        Ok(())
     })?;
     // First in, first out over all clients would have given the heavy user forty answers for each of the light one's.
     assert!(at_light_end < 20 * LIGHT, "{at_light_end} answers for the heavy user beside {LIGHT}");
@@ -87,7 +60,7 @@ fn guarantees_and_caps(server: &Server) -> Result<()> {
             .zip(&counts)
             .map(|(user, served)| {
                 let (keel, over) = (&scene.evenkeel, &over);
-                scope.spawn(move || crowd(keel, user, 8, "select sleep(0.004)", over, served))
+                scope.spawn(move || crowd::<MyWire>(keel, user, 8, over, served))
             })
             .collect();
         let end = Over(&over);

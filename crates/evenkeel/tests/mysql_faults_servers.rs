@@ -4,13 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "tests: helpers outside #[test] functions too")]
 
 mod common;
+mod crowd;
 mod mysql;
 mod watch;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
 use common::USER;
+use crowd::{Persistent, Session, in_vain, under_load};
 use mysql::{
     MyScene, MySetup, client_of, code, connection, fails_with, last_words, read_value, until_running, until_says,
 };
@@ -18,83 +17,6 @@ use testkit::cut::{Direction, Weather};
 use testkit::mysql::{Answer, Options, Server};
 use testkit::{Cut, Evenkeel, MyWire, Result, poll_until};
 use watch::{SOON, TRUST, at_rest, connections, sound, until_in_use, until_lost, whole};
-
-/// What clients are told when a server is at fault: lost connections (1158 of ours), no connection in time (1205), no more
-/// connections (1040), a server that ends (1053) or that ends a statement or a connection (1317, 1927). 0: a closed
-/// connection.
-const BLAMES_SERVER: [u16; 7] = [0, 1040, 1053, 1158, 1205, 1317, 1927];
-
-/// A client that logs in as often as it has to, and counts what it is told.
-struct Persistent<'a> {
-    evenkeel: &'a Evenkeel,
-    name: String,
-    wire: Option<MyWire>,
-    served: u32,
-    failed: u32,
-}
-
-impl<'a> Persistent<'a> {
-    fn new(evenkeel: &'a Evenkeel, name: String) -> Self {
-        Self { evenkeel, name, wire: None, served: 0, failed: 0 }
-    }
-
-    /// Asks for its own token once; what comes back is that, or an error that says that the server is at fault.
-    fn ask(&mut self) {
-        let token = format!("{} {}", self.name, self.served);
-        let wire = self.wire.take().map_or_else(|| client_of(self.evenkeel, USER), Ok);
-        let answer = wire.and_then(|mut wire| {
-            let value = wire.value(&format!("select '{token}' from (select sleep(0.002)) as slept"));
-            if value.as_ref().map_or_else(code, |_| 1) != 0 {
-                self.wire = Some(wire);
-            }
-            value
-        });
-        match answer {
-            Ok(value) => {
-                assert_eq!(value, token);
-                self.served += 1;
-            }
-            Err(error) => {
-                assert!(BLAMES_SERVER.contains(&code(&error)), "{error:#}");
-                self.failed += 1;
-            }
-        }
-    }
-
-    fn until_served(&mut self) -> Result<()> {
-        let before = self.served;
-        poll_until(SOON, "service after the fault", || {
-            self.ask();
-            Ok((self.served > before).then_some(()))
-        })
-    }
-}
-
-/// Runs clients, breaks something, and waits until each of them has been served again afterwards.
-fn under_load(keel: &Evenkeel, clients: u32, break_it: impl FnOnce() -> Result<()>) -> Result<u32> {
-    let broken = AtomicBool::new(false);
-    let failed = thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients)
-            .map(|number| {
-                let broken = &broken;
-                scope.spawn(move || -> Result<u32> {
-                    let mut client = Persistent::new(keel, format!("client {number}"));
-                    while !broken.load(Ordering::SeqCst) {
-                        client.ask();
-                    }
-                    (0..3).try_for_each(|_| client.until_served())?;
-                    Ok(client.failed)
-                })
-            })
-            .collect();
-        let done = break_it();
-        broken.store(true, Ordering::SeqCst);
-        let failed = threads.into_iter().map(|thread| thread.join().unwrap()).sum::<Result<u32>>();
-        done.and(failed)
-    })?;
-    at_rest(keel)?;
-    Ok(failed)
-}
 
 #[test]
 fn connections_that_an_administrator_ends() -> Result<()> {
@@ -126,7 +48,7 @@ fn ended_in_a_query(server: &Server) -> Result<()> {
 /// An error; MySQL says that a sleep was interrupted, before it closes.
 fn told_of_the_end(answer: Result<Answer>) {
     match answer {
-        Err(error) => assert!(BLAMES_SERVER.contains(&code(&error)), "{error:#}"),
+        Err(error) => assert!(MyWire::fate(&error).is_some(), "{error:#}"),
         Ok(answer) => assert!(format!("{answer:?}").contains("\"1\""), "{answer:?}"),
     }
 }
@@ -173,7 +95,7 @@ fn ended_while_idle(server: &Server) -> Result<()> {
 
 fn ended_under_load(server: &Server) -> Result<()> {
     let scene = MySetup::new().budget(4).toml(TRUST).before(server)?;
-    let failed = under_load(&scene.evenkeel, 8, || {
+    let failed = under_load::<MyWire>(&scene.evenkeel, 8, || {
         until_lost(&scene.evenkeel, || {
             for _ in 0..5 {
                 let victim = poll_until(SOON, "a connection at work", || {
@@ -242,13 +164,13 @@ fn stopped_and_started(server: &mut Server) -> Result<()> {
     let refused = fails_with(&mut wire, "select 1");
     assert!([1158, 1205].contains(&refused), "{refused}");
     server.restart()?;
-    Persistent::new(&keel, "next".into()).until_served()?;
+    Persistent::<MyWire>::new(&keel, "next").until_served(1)?;
     at_rest(&keel)
 }
 
 fn killed_under_load(server: &mut Server) -> Result<()> {
     let keel = short_waits(4).evenkeel(&server.address())?;
-    let failed = under_load(&keel, 8, || {
+    let failed = under_load::<MyWire>(&keel, 8, || {
         until_in_use(&keel, 4)?;
         server.kill();
         server.restart()
@@ -263,23 +185,11 @@ fn away(server: &mut Server) -> Result<()> {
     server.kill();
     let failures = "evenkeel_server_connect_failures_total{server=\"main\"}";
     let before = whole(&keel, failures)?;
-    thread::scope(|scope| {
-        let crowd: Vec<_> = (0..20)
-            .map(|number| {
-                let keel = &keel;
-                scope.spawn(move || {
-                    let mut client = Persistent::new(keel, format!("client {number}"));
-                    (0..5).for_each(|_| client.ask());
-                    assert_eq!(client.served, 0, "the server is away");
-                })
-            })
-            .collect();
-        crowd.into_iter().for_each(|client| client.join().unwrap());
-    });
+    in_vain::<MyWire>(&keel, 20, 5)?;
     let tries = whole(&keel, failures)? - before;
     assert!((1..60).contains(&tries), "{tries} connects for 100 queries");
     server.restart()?;
-    Persistent::new(&keel, "next".into()).until_served()?;
+    Persistent::<MyWire>::new(&keel, "next").until_served(1)?;
     at_rest(&keel)
 }
 
@@ -289,7 +199,7 @@ fn not_up_yet(server: &mut Server) -> Result<()> {
     let error = client_of(&keel, USER).unwrap_err();
     assert_eq!(code(&error), 1158, "{error:#}");
     server.restart()?;
-    Persistent::new(&keel, "first".into()).until_served()?;
+    Persistent::<MyWire>::new(&keel, "first").until_served(1)?;
     at_rest(&keel)
 }
 
@@ -383,7 +293,7 @@ fn cut_on_the_way_to_the_server(server: &Server) -> Result<()> {
     cut.truncate_after(Direction::ToServer, 20);
     assert_eq!(fails_with(&mut wire, "insert into t values (1)"), 1158);
     assert_eq!(server.sql(&format!("select count(*) from {}.t", common::DATABASE))?, "0");
-    Persistent::new(&keel, "next".into()).until_served()?;
+    Persistent::<MyWire>::new(&keel, "next").until_served(1)?;
     at_rest(&keel)
 }
 
@@ -407,7 +317,7 @@ fn cut_in_a_login(server: &Server) -> Result<()> {
     let (keel, cut) = behind_cut(server, &MySetup::new().toml(TRUST))?;
     for bytes in [0, 3, 30, 100, 300] {
         cut.truncate_after(Direction::ToClient, bytes);
-        Persistent::new(&keel, "after a cut".into()).until_served()?;
+        Persistent::<MyWire>::new(&keel, "after a cut").until_served(1)?;
         cut.cut();
     }
     cut.set(Weather::Refusing);

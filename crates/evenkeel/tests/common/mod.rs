@@ -10,6 +10,7 @@
 )]
 
 pub mod script;
+pub mod setup;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use testkit::wire::{Message, ServerError};
 use testkit::{Evenkeel, Login, Options, Postgres, Result, Wire};
 
 pub use script::Script;
+pub use setup::SetupFor;
 
 /// The password of every user.
 pub const PASSWORD: &str = "open sesame";
@@ -30,67 +32,10 @@ pub struct Scene {
     pub pg: Postgres,
 }
 
-/// What kind of [`Scene`]. By default: user [`USER`], database [`DATABASE`], two server connections.
-#[derive(Clone)]
-pub struct Setup {
-    options: Options,
-    budget: u32,
-    users: Vec<String>,
-    databases: Vec<String>,
-    sections: String,
-    server: String,
-}
+/// What kind of [`Scene`].
+pub type Setup = SetupFor<Options>;
 
 impl Setup {
-    pub fn new() -> Self {
-        Self {
-            options: Options::new(),
-            budget: 2,
-            users: vec![USER.to_owned()],
-            databases: vec![DATABASE.to_owned()],
-            sections: String::new(),
-            server: String::new(),
-        }
-    }
-
-    /// What PostgreSQL is started with, besides users and databases.
-    pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
-        self
-    }
-
-    /// The most server connections.
-    pub fn budget(mut self, budget: u32) -> Self {
-        self.budget = budget;
-        self
-    }
-
-    /// One more user, on the server and in Evenkeel.
-    pub fn user(mut self, name: &str) -> Self {
-        self.users.push(name.to_owned());
-        self
-    }
-
-    /// One more database.
-    pub fn database(mut self, name: &str) -> Self {
-        self.databases.push(name.to_owned());
-        self
-    }
-
-    /// More of the configuration: whole sections, such as `[pool]`.
-    pub fn toml(mut self, sections: &str) -> Self {
-        self.sections.push_str(sections);
-        self.sections.push('\n');
-        self
-    }
-
-    /// More lines of the `[[servers]]` entry.
-    pub fn server_toml(mut self, lines: &str) -> Self {
-        self.server.push_str(lines);
-        self.server.push('\n');
-        self
-    }
-
     /// Starts both.
     pub fn start(&self) -> Result<Scene> {
         let pg = self.postgres()?;
@@ -111,17 +56,7 @@ impl Setup {
 
     /// The configuration, all but its `[listen]` section.
     pub fn config(&self, address: &str) -> String {
-        let Self { budget, sections, server, .. } = self;
-        let mut text =
-            format!("{sections}\n[[servers]]\nname = \"main\"\naddress = \"{address}\"\nbudget = {budget}\n");
-        text.push_str(server);
-        for name in &self.databases {
-            text.push_str(&format!("[[databases]]\nname = \"{name}\"\nserver = \"main\"\n"));
-        }
-        for name in &self.users {
-            text.push_str(&format!("[[users]]\nname = \"{name}\"\npassword = \"{PASSWORD}\"\n"));
-        }
-        text
+        self.config_for("postgres", address)
     }
 }
 

@@ -13,62 +13,13 @@
 use testkit::mysql::{Answer, Client, Done, Kind, Login, Options, SUPERUSER, Server, ServerError, for_each_server};
 use testkit::{Evenkeel, MyWire, Result, Speaks, poll_until};
 
-use crate::common::{DATABASE, PASSWORD, USER, binary};
+use crate::common::{DATABASE, PASSWORD, SetupFor, USER, binary};
 use crate::watch::{self, Shown};
 
-/// What kind of scene. By default: user [`USER`], database [`DATABASE`], two server connections.
-#[derive(Clone)]
-pub struct MySetup {
-    options: Options,
-    budget: u32,
-    users: Vec<String>,
-    sections: String,
-    server: String,
-}
+/// What kind of [`MyScene`].
+pub type MySetup = SetupFor<Options>;
 
 impl MySetup {
-    pub fn new() -> Self {
-        Self {
-            options: Options::new(),
-            budget: 2,
-            users: vec![USER.to_owned()],
-            sections: String::new(),
-            server: String::new(),
-        }
-    }
-
-    /// What servers are started with, besides users and the database.
-    pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
-        self
-    }
-
-    /// The most server connections.
-    pub fn budget(mut self, budget: u32) -> Self {
-        self.budget = budget;
-        self
-    }
-
-    /// One more user, on servers and in Evenkeel.
-    pub fn user(mut self, name: &str) -> Self {
-        self.users.push(name.to_owned());
-        self
-    }
-
-    /// More of the configuration: whole sections, such as `[pool]`.
-    pub fn toml(mut self, sections: &str) -> Self {
-        self.sections.push_str(sections);
-        self.sections.push('\n');
-        self
-    }
-
-    /// More lines of the `[[servers]]` entry.
-    pub fn server_toml(mut self, lines: &str) -> Self {
-        self.server.push_str(lines);
-        self.server.push('\n');
-        self
-    }
-
     /// Runs a test on a server of each kind, with these users and [`DATABASE`].
     pub fn on_each(&self, test: impl FnMut(&mut Server) -> Result<()>) -> Result<()> {
         for_each_server(&self.all_options(), test)
@@ -91,20 +42,13 @@ impl MySetup {
 
     /// The configuration, all but its `[listen]` section.
     pub fn config(&self, address: &str) -> String {
-        let Self { budget, sections, server, .. } = self;
-        let mut text = format!(
-            "{sections}\n[[servers]]\nname = \"main\"\nprotocol = \"mysql\"\naddress = \"{address}\"\nbudget = {budget}\n{server}\
-             [[databases]]\nname = \"{DATABASE}\"\nserver = \"main\"\n"
-        );
-        for name in &self.users {
-            text.push_str(&format!("[[users]]\nname = \"{name}\"\npassword = \"{PASSWORD}\"\n"));
-        }
-        text
+        self.config_for("mysql", address)
     }
 
     fn all_options(&self) -> Options {
         let users = self.users.iter();
-        users.fold(self.options.clone(), |all, name| all.user(name, PASSWORD, Login::Usual)).database(DATABASE)
+        let options = users.fold(self.options.clone(), |all, name| all.user(name, PASSWORD, Login::Usual));
+        self.databases.iter().fold(options, |all, name| all.database(name))
     }
 }
 
