@@ -334,7 +334,8 @@ impl Exchange {
         let status = if view::is_eof_classic(first, len) && !self.reads_as_ok(len) {
             EofPacket::parse(payload)?.status
         } else {
-            OkPacket::parse(payload, self.capabilities)?.status
+            // What stands behind it is read by whoever wants to know it.
+            OkPacket::status(payload)?
         };
         self.status = status;
         let more = status.contains(Status::MORE_RESULTS_EXISTS);

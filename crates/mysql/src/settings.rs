@@ -5,6 +5,7 @@
 //! what an expression came to.
 
 use std::{
+    cmp::Ordering,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -113,6 +114,20 @@ impl Settings {
         self.key
     }
 
+    /// Whether both are equal. If so they share their memory from then on, and are found equal at once when they meet again.
+    ///
+    /// The memory that lies first is the one that stays. So all that are equal come to share one, in whatever order they meet.
+    pub fn converge(&mut self, other: &mut Self) -> bool {
+        if self != other {
+            return false;
+        }
+        share(&mut self.entries, &mut other.entries);
+        if let (Some(one), Some(other)) = (&mut self.schema, &mut other.schema) {
+            share(one, other);
+        }
+        true
+    }
+
     /// Appends the one `SET` statement that turns these variables into those of `wanted`; nothing when they are equal. What
     /// `wanted` does not have goes back to its value in `base`, or to the server's default. The current database is not part
     /// of it.
@@ -150,13 +165,27 @@ impl Settings {
 
 impl PartialEq for Settings {
     fn eq(&self, other: &Self) -> bool {
+        let same_schema = match (&self.schema, &other.schema) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+            (None, None) => true,
+            _ => false,
+        };
         self.key == other.key
-            && self.schema() == other.schema()
+            && same_schema
             && (Arc::ptr_eq(&self.entries, &other.entries) || self.entries == other.entries)
     }
 }
 
 impl Eq for Settings {}
+
+/// Lets two equal values be one: the first in memory.
+fn share<T: ?Sized>(one: &mut Arc<T>, other: &mut Arc<T>) {
+    match Arc::as_ptr(one).addr().cmp(&Arc::as_ptr(other).addr()) {
+        Ordering::Less => *other = one.clone(),
+        Ordering::Equal => {}
+        Ordering::Greater => *one = other.clone(),
+    }
+}
 
 /// A variable of the session. The name comes from a server, but it is written as if it came from anybody.
 fn write_name(out: &mut Vec<u8>, name: &[u8]) {
@@ -269,6 +298,33 @@ mod tests {
         assert_ne!(one, other);
         other.set_schema(b"");
         assert_eq!((&one, one.key()), (&other, other.key()));
+    }
+
+    #[test]
+    fn equal_settings_come_to_share_one_memory_in_whatever_order_they_meet() {
+        let mut all = [(); 5].map(|()| {
+            let mut settings = settings(&[("a", "1"), ("b", "2")]);
+            settings.set_schema(b"shop");
+            settings
+        });
+        let lowest = all.iter().map(|settings| Arc::as_ptr(&settings.entries).addr()).min();
+        for _ in 0..all.len() {
+            for at in 1..all.len() {
+                let (left, right) = all.split_at_mut(at);
+                assert!(left[at - 1].converge(&mut right[0]));
+            }
+        }
+        let [first, rest @ ..] = &mut all;
+        assert_eq!(Some(Arc::as_ptr(&first.entries).addr()), lowest);
+        for other in &*rest {
+            assert!(Arc::ptr_eq(&first.entries, &other.entries));
+            assert!(Arc::ptr_eq(first.schema.as_ref().unwrap(), other.schema.as_ref().unwrap()));
+        }
+        assert!(rest[0].set(b"a", b"7"), "and part again");
+        assert!(!first.converge(&mut rest[0]));
+        assert_eq!((first.get(b"a"), rest[0].get(b"a")), (Some(&b"1"[..]), Some(&b"7"[..])));
+        rest[1].set_schema(b"");
+        assert!(!first.converge(&mut rest[1]));
     }
 
     #[test]

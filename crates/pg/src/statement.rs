@@ -18,6 +18,9 @@ use sql::Verdict;
 /// How the names that we give to prepared statements on servers begin.
 pub const NAME_PREFIX: &[u8] = b"__ek_";
 
+/// Digits of the largest identity.
+const DIGITS_MAX: usize = 20;
+
 /// A statement's text and parameter types.
 #[derive(Debug)]
 pub struct Statement {
@@ -83,7 +86,7 @@ impl Statement {
     /// Appends the name it has on server connections.
     pub fn write_name(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(NAME_PREFIX);
-        let mut digits = [0; 20];
+        let mut digits = [0; DIGITS_MAX];
         let mut at = digits.len();
         let mut rest = self.id;
         while at == digits.len() || rest > 0 {
@@ -97,7 +100,7 @@ impl Statement {
     /// The name it has on server connections.
     #[must_use]
     pub fn name(&self) -> Vec<u8> {
-        let mut name = Vec::with_capacity(NAME_PREFIX.len() + 8);
+        let mut name = Vec::with_capacity(NAME_PREFIX.len() + DIGITS_MAX);
         self.write_name(&mut name);
         name
     }

@@ -159,6 +159,12 @@ impl Scheduler {
         self.live(id).map(|index| RouteView::of(self, &self.routes[index]))
     }
 
+    /// How many wait at a route; 0 for an id that is unknown or stale.
+    #[must_use]
+    pub fn waiting(&self, id: RouteId) -> u32 {
+        self.live(id).map_or(0, |index| self.routes[index].waiting())
+    }
+
     /// All routes.
     pub fn routes(&self) -> impl Iterator<Item = (RouteId, RouteView)> {
         self.routes

@@ -147,21 +147,23 @@ impl Vigil {
         if phase == self.phase {
             return;
         }
-        match (self.phase, phase) {
-            (Phase::Holding, Phase::Active) => {
-                self.asked_at = Instant::now();
-                if self.silence == Silence::Outside {
-                    self.leased_at = self.asked_at;
-                }
-                self.shared.note_change(self.asked_at);
+        // Otherwise the clock was read when the last unit of work ended, or the wait began.
+        if (self.phase, phase) == (Phase::Holding, Phase::Active) {
+            self.asked_at = Instant::now();
+            if self.silence == Silence::Outside {
+                self.leased_at = self.asked_at;
             }
-            (_, Phase::Waiting) => self.shared.note_change(Instant::now()),
-            // The clock was read when the last unit of work ended.
-            _ => {}
+            self.shared.note_change(self.asked_at);
         }
         self.phase = phase;
         self.shared.set_phase(phase);
         self.arm(&terms.load().timeouts);
+    }
+
+    /// The session waits for a server connection, since it began to ask for one.
+    pub(crate) fn wait(&mut self, began: Instant, terms: &ArcSwap<Terms>) {
+        self.shared.note_change(began);
+        self.enter(Phase::Waiting, terms);
     }
 
     /// The session holds its server connection, and it is the client's turn.

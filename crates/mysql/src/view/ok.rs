@@ -30,12 +30,7 @@ impl<'a> OkPacket<'a> {
     /// # Errors
     /// [`ProtocolError::Malformed`] when a field is cut short.
     pub fn parse(payload: &'a [u8], capabilities: Capabilities) -> Result<Self, ProtocolError> {
-        let mut cursor = Cursor::new(payload);
-        if !matches!(cursor.u8(), Some(OK | EOF)) {
-            return Err(malformed("an OK packet", "it begins with neither 0x00 nor 0xfe"));
-        }
-        let mut ok =
-            Self::fixed_fields(&mut cursor).ok_or_else(|| malformed("an OK packet", "a field is cut short"))?;
+        let (mut ok, mut cursor) = Self::beginning(payload)?;
         let tail = cursor.rest();
         let info = cursor.lenenc_bytes();
         if !capabilities.contains(Capabilities::SESSION_TRACK) {
@@ -51,6 +46,14 @@ impl<'a> OkPacket<'a> {
                 SessionChanges::parse(changes.ok_or_else(|| malformed("an OK packet", "its changes are cut short"))?)?;
         }
         Ok(ok)
+    }
+
+    /// The status in an OK packet, whatever stands behind it.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Malformed`] when a field up to the count of warnings is cut short.
+    pub fn status(payload: &[u8]) -> Result<Status, ProtocolError> {
+        OkPacket::beginning(payload).map(|(ok, _)| ok.status)
     }
 
     /// Cuts what changed in the session off an OK packet, in place, as if nothing had: returns how many bytes of the payload
@@ -70,6 +73,18 @@ impl<'a> OkPacket<'a> {
         };
         payload.get_mut(status_at..status_at + 2)?.copy_from_slice(&status.0.to_le_bytes());
         Some(kept)
+    }
+
+    /// Reads the fields that are always there; the rest is behind the cursor.
+    fn beginning(payload: &'a [u8]) -> Result<(Self, Cursor<'a>), ProtocolError> {
+        let mut cursor = Cursor::new(payload);
+        if !matches!(cursor.u8(), Some(OK | EOF)) {
+            return Err(malformed("an OK packet", "it begins with neither 0x00 nor 0xfe"));
+        }
+        match Self::fixed_fields(&mut cursor) {
+            Some(ok) => Ok((ok, cursor)),
+            None => Err(malformed("an OK packet", "a field is cut short")),
+        }
     }
 
     fn fixed_fields(cursor: &mut Cursor<'_>) -> Option<Self> {

@@ -25,7 +25,7 @@ impl<C: Connector> Ledger<C> {
                 Answer::Granted(self.lend(conn, site, now))
             }
             Attach::Queued(ticket) => {
-                let position = self.scheduler.route(route).map_or(1, |view| view.waiting);
+                let position = self.scheduler.waiting(route);
                 let place = self.places.take(waiter(position, Stage::Queued(ticket)));
                 self.bind(ticket, place);
                 Answer::Waiting(place)

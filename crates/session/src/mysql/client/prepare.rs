@@ -93,7 +93,9 @@ impl Client {
                 InsertId::Known(id) => id != self.state.memory.insert_id,
                 InsertId::Of(client) => client != self.shared.number(),
             };
-        let same = server.settings == self.state.settings && server.to_close.is_empty() && needs.past == Past::Unseen;
+        let same = server.settings.converge(&mut self.state.settings)
+            && server.to_close.is_empty()
+            && needs.past == Past::Unseen;
         if same && !insert_id && needs.texts.is_none_or(|texts| texts == server.texts) {
             return Ok(Brought::Ready { front: Vec::new() });
         }

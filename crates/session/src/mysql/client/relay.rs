@@ -3,7 +3,6 @@
 use std::{
     future::poll_fn,
     io,
-    pin::pin,
     task::{Context, Poll, ready},
 };
 
@@ -61,7 +60,8 @@ impl Client {
     ) -> Result<Result<T, ServerError>, Fault> {
         self.enter(Phase::Active);
         let done = {
-            let mut ours = pin!(ours(server));
+            // Boxed: it happens rarely, and the commands need not have room for it all the time.
+            let mut ours = Box::pin(ours(server));
             poll_fn(|cx| {
                 if let Poll::Ready(done) = ours.as_mut().poll(cx) {
                     return Poll::Ready(Ok(done));

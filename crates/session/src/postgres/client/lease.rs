@@ -73,7 +73,7 @@ impl Client {
                     return Ok(None);
                 }
             };
-            match self.queue(queue.route, within).await? {
+            match self.queue(queue.route, began, within).await? {
                 Wait::Granted(mut lease) if lease.is_alive() => {
                     if queue.keeps == Keeps::Reserved
                         && let Err(reply) = self.reserve(&mut lease)
@@ -101,13 +101,15 @@ impl Client {
         }
     }
 
-    /// A connection that is at hand, or the next one in the route's queue; a client that goes away leaves it.
-    async fn queue(&mut self, route: RouteId, within: Duration) -> Result<Wait, Fault> {
+    /// A connection that is at hand, or the next one in the route's queue; a client that goes away leaves it. It is given up
+    /// `within` this time, counted from when the client began to ask.
+    async fn queue(&mut self, route: RouteId, began: Instant, within: Duration) -> Result<Wait, Fault> {
         let state = StateKey(self.state.settings.key());
-        let checkout = Checkout::new().state(state).within(within).borrower(self.shared.number());
+        let deadline = began.checked_add(within).map(Into::into);
+        let checkout = Checkout { deadline, ..Checkout::new().state(state).borrower(self.shared.number()) };
         let mut pending = self.route.pool.start_checkout(route, checkout);
         if pending.is_waiting() {
-            self.enter(Phase::Waiting);
+            self.vigil.wait(began, &self.route.terms);
         }
         poll_fn(|cx| {
             match Pin::new(&mut pending).poll(cx) {
