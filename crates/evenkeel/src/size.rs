@@ -231,6 +231,23 @@ impl Terms {
     }
 }
 
+#[cfg(test)]
+impl Terms {
+    /// Nothing but that 99 % of the statements find a connection free.
+    fn plain() -> Self {
+        Self {
+            target: Target::Percentile { percent: 99.0, wait: Duration::ZERO },
+            headroom: None,
+            tasks: None,
+            servers: 1,
+            instances: 1,
+            slots: None,
+            limit: None,
+            knee: None,
+        }
+    }
+}
+
 /// What is printed, and what else came of it.
 #[derive(Default)]
 struct Answer {

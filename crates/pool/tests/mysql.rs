@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
-use std::future::Future;
+mod common;
+
 use std::task::Poll;
 use std::time::Duration;
 
+use common::{abandon, all_is_back};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, TxOpts};
 use pool::mysql::{self, Mysql};
@@ -27,7 +29,7 @@ fn what_a_holder_leaves_behind() {
             results_left_unread_are_read_to_their_end(&app).await;
             an_abandoned_query_closes_its_connection(&app).await;
             an_abandoned_query_ends_on_the_server(server, &app).await;
-            all_is_back(&app).await;
+            all_is_back(&app.0).await;
             assert_eq!(app.0.close(Duration::from_secs(5)).await.abandoned, 0);
             a_session_is_reset_if_so_asked(server).await;
             a_storm_of_abandoned_queries_mixes_nothing_up(server).await;
@@ -59,30 +61,6 @@ async fn lend((pool, app): &App) -> Lease<Mysql> {
 
 async fn count(lease: &mut Lease<Mysql>) -> u64 {
     lease.query_first("select count(*) from t").await.unwrap().unwrap()
-}
-
-/// Polls a future so often and drops it.
-async fn abandon(polls: usize, future: impl Future) {
-    let mut future = std::pin::pin!(future);
-    for _ in 0..polls {
-        if std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await.is_ready() {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-async fn all_is_back((pool, _): &App) {
-    for _ in 0..2_000 {
-        let snapshot = pool.snapshot();
-        assert!(snapshot.faults.is_clean(), "{:?}", snapshot.faults);
-        let totals = snapshot.totals;
-        if totals.in_use + totals.connecting + totals.closing + totals.waiting == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("not at rest: {:?}", pool.snapshot());
 }
 
 async fn a_used_connection_serves_again(app: &App) {
@@ -180,7 +158,7 @@ async fn an_abandoned_query_ends_on_the_server(server: &Server, app: &App) {
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     eventually("nothing runs", || running(server, "cut off") == "0").await;
-    all_is_back(app).await;
+    all_is_back(&app.0).await;
     let left = "select count(*) from information_schema.processlist where user = 'app'";
     eventually("one connection is left", || server.sql(left).unwrap().parse::<u32>().unwrap() <= 1).await;
 }
@@ -234,7 +212,7 @@ async fn a_storm_of_abandoned_queries_mixes_nothing_up(server: &Server) {
     }
     tasks.join_all().await;
     let app = (pool, route);
-    all_is_back(&app).await;
+    all_is_back(&app.0).await;
     app.0.close(Duration::from_secs(5)).await;
 }
 

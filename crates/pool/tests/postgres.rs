@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
-use std::future::Future;
+mod common;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use common::{abandon, all_is_back};
 use pool::postgres::{self, Postgres};
 use pool::{Checkout, CheckoutError, CloseReason, Lease, OnReturn, Options, Pool, RouteId, Session, Settings};
 use testkit::cut::Weather;
@@ -72,30 +74,6 @@ async fn backend(lease: &Lease<Postgres>) -> i32 {
     lease.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0)
 }
 
-/// Polls a future so often and drops it.
-async fn abandon(polls: usize, future: impl Future) {
-    let mut future = std::pin::pin!(future);
-    for _ in 0..polls {
-        if std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await.is_ready() {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-async fn all_is_back((pool, _): &App) {
-    for _ in 0..2_000 {
-        let snapshot = pool.snapshot();
-        assert!(snapshot.faults.is_clean(), "{:?}", snapshot.faults);
-        let totals = snapshot.totals;
-        if totals.in_use + totals.connecting + totals.closing + totals.waiting == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("not at rest: {:?}", pool.snapshot());
-}
-
 #[test]
 fn what_a_holder_leaves_behind() {
     let world = World::start();
@@ -107,7 +85,7 @@ fn what_a_holder_leaves_behind() {
         a_transaction_dropped_by_an_error_keeps_its_connection(&app).await;
         copies_are_followed(&app).await;
         an_answer_still_held_does_not_hold_up_the_next(&app).await;
-        all_is_back(&app).await;
+        all_is_back(&app.0).await;
         assert!(app.0.close(Duration::from_secs(5)).await.abandoned == 0);
     });
     world.backends_become((0, 0));
@@ -156,7 +134,7 @@ async fn an_open_transaction_is_rolled_back(world: &World, app: &App) {
     let first = backend(&lease).await;
     lease.batch_execute("begin; insert into t values (1)").await.unwrap();
     drop(lease);
-    all_is_back(app).await;
+    all_is_back(&app.0).await;
     assert_eq!(world.backends(), (0, 1), "not idle in transaction");
     let lease = lend(app).await;
     lease.batch_execute("begin; select 1/0").await.unwrap_err();
@@ -244,7 +222,7 @@ async fn an_abandoned_query_is_cancelled_and_its_connection_closed(world: &World
     // The server does not work on for nobody: the budget holds there too.
     world.backends_become((0, 1));
     drop(lease);
-    all_is_back(&app).await;
+    all_is_back(&app.0).await;
     app.0.close(Duration::from_secs(5)).await;
 }
 
@@ -275,7 +253,7 @@ async fn a_storm_of_abandoned_queries_mixes_nothing_up(world: &World) {
     let app = (pool, route);
     let left: i64 = lend(&app).await.query_one("select count(*) from t", &[]).await.unwrap().get(0);
     assert_eq!(left, 0);
-    all_is_back(&app).await;
+    all_is_back(&app.0).await;
     assert!(world.backends().1 <= 4);
     app.0.close(Duration::from_secs(5)).await;
 }
@@ -330,7 +308,7 @@ async fn a_silent_server_costs_a_permit_no_longer_than_its_deadline(world: &Worl
     let app = open(&url, &options);
     drop(lend(&app).await);
     // One that is still being settled would pass for tested.
-    all_is_back(&app).await;
+    all_is_back(&app.0).await;
     cut.set(Weather::Stalled);
     let (pool, route) = &app;
     let late = pool.checkout(*route, Checkout::new().within(Duration::from_millis(200))).await;
@@ -345,7 +323,7 @@ async fn a_silent_server_costs_a_permit_no_longer_than_its_deadline(world: &Worl
     drop(lend(&app).await);
     let closed = pool.totals().closes;
     assert!(closed.get(CloseReason::Unusable) + closed.get(CloseReason::Invalid) >= 1, "{closed:?}");
-    all_is_back(&app).await;
+    all_is_back(&app.0).await;
     pool.close(Duration::from_secs(5)).await;
 }
 

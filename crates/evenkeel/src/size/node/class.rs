@@ -108,8 +108,6 @@ pub(super) fn rows(classes: &[ClassLoad], caps: &[Capped<'_>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sizing::Target;
-
     use super::*;
 
     fn entry(
@@ -121,19 +119,6 @@ mod tests {
         exhausted: u64,
     ) -> ClassEntry {
         ClassEntry { server: server.into(), class: class.into(), capacity, leases, hold_us, exhausted }
-    }
-
-    fn terms() -> Terms {
-        Terms {
-            target: Target::Percentile { percent: 99.0, wait: Duration::ZERO },
-            headroom: None,
-            tasks: None,
-            servers: 1,
-            instances: 1,
-            slots: None,
-            limit: None,
-            knee: None,
-        }
     }
 
     #[test]
@@ -150,7 +135,7 @@ mod tests {
         ];
         let classes = loads(&before, &after, Duration::from_secs(10));
         assert_eq!(classes.len(), 4, "b has one class only: {classes:?}");
-        let caps = caps(&classes, 1.0, &terms()).unwrap();
+        let caps = caps(&classes, 1.0, &Terms::plain()).unwrap();
         let found: Vec<(&str, u32)> = caps.iter().map(|capped| (capped.name, capped.cap)).collect();
         assert_eq!(found, [("default", 0), ("oltp", 16), ("transaction", 5), ("dba", 3)]);
         let text = rows(&classes, &caps);

@@ -1,7 +1,6 @@
 //! Loads made by hand, and what is said of them.
 
 use meter::{Exposition, Histogram};
-use sizing::Target;
 
 use super::{
     super::{
@@ -53,19 +52,6 @@ fn server(all: Load, routes: Vec<RouteLoad>) -> ServerLoad {
     ServerLoad { entry, all, routes, classes: Vec::new() }
 }
 
-fn terms() -> Terms {
-    Terms {
-        target: Target::Percentile { percent: 99.0, wait: Duration::ZERO },
-        headroom: None,
-        tasks: None,
-        servers: 1,
-        instances: 1,
-        slots: None,
-        limit: None,
-        knee: None,
-    }
-}
-
 fn said(server: ServerLoad, limits: &[(&str, ServerLimit)], terms: &Terms) -> String {
     let limits = limits.iter().map(|(name, limit)| ((*name).to_owned(), *limit)).collect();
     let node = Node::parse("http://node").unwrap();
@@ -80,7 +66,7 @@ fn has(text: &str, parts: &[&str]) {
 
 #[test]
 fn busy_routes_are_guaranteed_what_they_use_anyway() {
-    let text = said(server(load(800, 0), vec![route("heavy", 750, 0), route("light", 50, 3)]), &[], &terms());
+    let text = said(server(load(800, 0), vec![route("heavy", 750, 0), route("light", 50, 3)]), &[], &Terms::plain());
     // 8 busy on average.
     has(
         &text,
@@ -98,7 +84,7 @@ fn busy_routes_are_guaranteed_what_they_use_anyway() {
 #[test]
 fn what_is_kept_is_added_and_taken_from_the_limit() {
     let limit = ServerLimit { max_connections: 30, reserve: 3, others: 2 };
-    let text = said(server(load(800, 5), vec![route("app", 800, 0)]), &[("main", limit)], &terms());
+    let text = said(server(load(800, 5), vec![route("app", 800, 0)]), &[("main", limit)], &Terms::plain());
     has(
         &text,
         &[
@@ -108,15 +94,18 @@ fn what_is_kept_is_added_and_taken_from_the_limit() {
         ],
     );
     let only_kept = Load { rate: 0.0, demand: Demand::default(), holds: Distribution::default(), ..load(0, 6) };
-    has(&said(server(only_kept, vec![]), &[], &terms()), &["Budget: 6 connections", "budget = 6\n"]);
+    has(&said(server(only_kept, vec![]), &[], &Terms::plain()), &["Budget: 6 connections", "budget = 6\n"]);
 }
 
 #[test]
 fn a_limit_that_binds_is_named_and_other_instances_are_no_strangers() {
     let limit = ServerLimit { max_connections: 15, reserve: 3, others: 2 };
     let busy = || server(load(800, 0), vec![route("app", 800, 0)]);
-    has(&said(busy(), &[("main", limit)], &terms()), &["Budget: 10 connections", "(the connections it lets in)"]);
-    let two = Terms { instances: 2, ..terms() };
+    has(
+        &said(busy(), &[("main", limit)], &Terms::plain()),
+        &["Budget: 10 connections", "(the connections it lets in)"],
+    );
+    let two = Terms { instances: 2, ..Terms::plain() };
     let limit = ServerLimit { max_connections: 103, reserve: 3, others: 95 };
     has(
         &said(busy(), &[("main", limit)], &two),
@@ -131,7 +120,7 @@ fn doubts_are_told() {
     let mut slow = server(held_back, vec![route("app", 800, 0)]);
     slow.entry.effective_budget = 12;
     has(
-        &said(slow, &[], &terms()),
+        &said(slow, &[], &Terms::plain()),
         &[
             "sized for the busiest part of the time, 1,600 leases a second kept for 10 ms; the mean was 800 kept for 10 ms",
             "Busy: 8 on average; sized for 16, the busiest part of the time",
@@ -142,9 +131,9 @@ fn doubts_are_told() {
         ],
     );
     let few = Load { holds: distribution(10, 10), ..load(1, 0) };
-    has(&said(server(few, vec![]), &[], &terms()), &["only 10 leases ended meanwhile"]);
+    has(&said(server(few, vec![]), &[], &Terms::plain()), &["only 10 leases ended meanwhile"]);
     let none = Load::default();
-    has(&said(server(none, vec![]), &[], &terms()), &["nothing to size: nobody used it"]);
+    has(&said(server(none, vec![]), &[], &Terms::plain()), &["nothing to size: nobody used it"]);
 }
 
 #[test]
@@ -152,7 +141,7 @@ fn waits_that_the_formula_does_not_know_are_told() {
     let told = "clients waited much longer than the formula says";
     let waited = |ms| {
         let all = Load { waits: distribution(16_000, ms), ..load(800, 0) };
-        said(server(all, vec![route("app", 800, 0)]), &[], &terms()).contains(told)
+        said(server(all, vec![route("app", 800, 0)]), &[], &Terms::plain()).contains(told)
     };
     // 8 of 20 are busy, and nobody should wait.
     assert!(waited(50) && !waited(1));
@@ -161,6 +150,6 @@ fn waits_that_the_formula_does_not_know_are_told() {
 #[test]
 fn names_from_clients_move_no_cursor_and_paste_no_line() {
     let odd = "a\u{1b}[2J\"\n[admin]\n\"";
-    let text = said(server(load(800, 0), vec![route(odd, 790, 0), route("b", 10, 0)]), &[], &terms());
+    let text = said(server(load(800, 0), vec![route(odd, 790, 0), route("b", 10, 0)]), &[], &Terms::plain());
     assert!(!text.contains('\u{1b}') && !text.contains("\n[admin]"), "{text}");
 }
