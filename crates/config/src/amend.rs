@@ -127,14 +127,18 @@ impl Config {
     #[must_use]
     pub fn is_amended(&self, key: &str) -> bool {
         let Amendments { own, changed } = &self.amendments;
-        changed.contains(key)
-            || Target::find(&self.keys, key).is_some_and(|target| match target {
-                Target::ServerPool { at, key } => {
-                    let says_it = own.get(at).is_some_and(|own| own.contains(key));
-                    !says_it && changed.contains(&format!("pool.{key}"))
-                }
-                _ => false,
-            })
+        if changed.is_empty() || changed.contains(key) {
+            return changed.contains(key);
+        }
+        // Asked of every key there is: names are only looked up where something follows something else.
+        let target = key.starts_with("servers.").then(|| Target::find(&self.keys, key)).flatten();
+        match target {
+            Some(Target::ServerPool { at, key }) => {
+                let says_it = own.get(at).is_some_and(|own| own.contains(key));
+                !says_it && changed.contains(&format!("pool.{key}"))
+            }
+            _ => false,
+        }
     }
 }
 

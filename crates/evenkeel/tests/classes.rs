@@ -145,13 +145,17 @@ fn told_of_a_full_class(evenkeel: &Evenkeel, class: &str, cap: usize) -> Result<
     let (cap, too_many) = (cap as u64, TOO_MANY as u64);
     assert_eq!([number("capacity"), number("active"), number("in_use")], [cap; 3], "{class}");
     assert_eq!([number("available"), number("failed_waits")], [0; 2], "{class}");
+    assert!(number("exhausted") > 0, "{class}: its last connection is lent");
     assert_eq!(number("waiting"), too_many, "{class}");
     let metric = match class {
         "oltp" => "conn_pool".to_owned(),
         "stream" | "dba" | "app" => format!("{class}_conn_pool"),
         _ => format!("{class}_pool"),
     };
-    for (name, value) in [("capacity", cap), ("active", cap), ("in_use", cap), ("available", 0)] {
+    let exhausted = number("exhausted");
+    for (name, value) in
+        [("capacity", cap), ("active", cap), ("in_use", cap), ("available", 0), ("exhausted", exhausted)]
+    {
         let sample = format!("vttablet_{metric}_{name}{{server=\"main\",class=\"{class}\"}}");
         assert_eq!(u64::from(whole(evenkeel, &sample)?), value, "{sample}");
     }
