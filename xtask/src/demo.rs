@@ -92,17 +92,22 @@ pub(crate) fn run(length: Length) -> Result<()> {
         }
     }
     classes::show(&binary)?;
-    if length == Length::UntilInterrupted {
-        println!("\nCtrl-C ends it. Until then, every {} s:\n", LINE_PERIOD.as_secs());
-        loop {
-            let from = Instant::now();
-            std::thread::sleep(LINE_PERIOD);
-            for show in &shows {
-                show.live_line(from);
-            }
-        }
+    match length {
+        Length::Once => println!("\nAll of it has ended. Without --once it goes on, and says where to look meanwhile."),
+        Length::UntilInterrupted => go_on(&shows),
     }
     Ok(())
+}
+
+/// Says where to look, and again and again how it goes.
+fn go_on(shows: &[Show]) {
+    shows.iter().for_each(Show::addresses);
+    println!("\nCtrl-C ends it. Until then, every {} s:\n", LINE_PERIOD.as_secs());
+    loop {
+        let from = Instant::now();
+        std::thread::sleep(LINE_PERIOD);
+        shows.iter().for_each(|show| show.live_line(from));
+    }
 }
 
 /// What to start.
@@ -158,7 +163,7 @@ impl Show {
         Ok(show)
     }
 
-    /// The table of who got what since `from`, and where to look further.
+    /// The table of who got what since `from`.
     ///
     /// # Errors
     /// When a client got an error: the demo is also a test.
@@ -168,7 +173,6 @@ impl Show {
         if let Server::MySql(_) = self.server {
             println!("\n{}", self.moves()?);
         }
-        self.addresses();
         for (crowd, sight) in CROWDS.iter().zip(&sights) {
             let error = sight.last_error.as_deref().unwrap_or_default();
             ensure!(sight.errors == 0, "{}@{} had {} errors: {error}", crowd.user, crowd.database, sight.errors);
@@ -226,9 +230,11 @@ impl Show {
         ))
     }
 
+    /// Where to look while it lasts.
     fn addresses(&self) {
         let ports = self.evenkeel.ports();
-        println!("\nmetrics  http://127.0.0.1:{}/metrics", ports.http());
+        println!("\n{}", self.server.name());
+        println!("metrics  http://127.0.0.1:{}/metrics", ports.http());
         let address = self.evenkeel.address();
         println!("console  psql 'postgres://{OPERATOR}:{PASSWORD}@{address}/{CONSOLE}' -c 'SHOW ROUTES'");
         match self.server {

@@ -84,7 +84,7 @@ fn judge(arguments: &Arguments, binary: &Path, server: &Backend) -> Result<Strin
     server.prepare()?;
     let mut page = format!("## {name}\n\n");
     for work in WORKS {
-        writeln!(page, "{}", Trial { arguments, binary, server, work }.run()?)?;
+        writeln!(page, "{}\n", Trial { arguments, binary, server, work }.run()?.trim_end())?;
     }
     println!("sizing: {name}: the advisor watches");
     let (budget, expected, busy) = watched(arguments, binary, server)?;
