@@ -349,3 +349,26 @@ impl Places for Console {
         Problem::without_place("SET".into(), &names.join("."), message, hint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key that is new does not pass here before it is clear which of both it is.
+    #[test]
+    fn every_key_of_an_entry_is_a_matter_of_the_console_or_of_the_file() {
+        let secrets = ["server_password", "server_password_env", "server_password_file"];
+        for (section, console, file) in [
+            ("databases", &["max_clients"][..], &["name", "cluster", "server", "server_database", "server_user"][..]),
+            ("users", &["max_clients"], &["name", "password", "password_env", "password_file", "server_user"]),
+            ("routes", &SHARES, &["user", "database", "class"]),
+        ] {
+            let secrets = if section == "routes" { &[][..] } else { &secrets };
+            let mut known: Vec<&str> = [&TERMS, console, file, secrets].concat();
+            known.sort_unstable();
+            let mut keys = reference::keys_of(&reference::schema(), section);
+            keys.sort_unstable();
+            assert_eq!(keys, known, "{section}");
+        }
+    }
+}
