@@ -25,6 +25,7 @@ fn a_session_is_told_of_its_own_past() -> Result<()> {
         scene.sql("create table item (id int auto_increment primary key, n int unique)")?;
         calls_inside_expressions_keep_the_names_of_their_columns(&scene)?;
         rows_found_are_those_that_the_server_counted(&scene)?;
+        an_insert_id_is_the_last_that_the_server_gave(&scene)?;
         set_names_brings_its_collation_along(&scene)?;
         conditions_are_told_once_the_statement_is_over(&scene)?;
         conditions_of_others_are_not_told_behind_a_change_of_database(server, &scene)?;
@@ -102,6 +103,36 @@ fn rows_found_are_those_that_the_server_counted(scene: &MyScene<'_>) -> Result<(
             asks,
         ],
     )
+}
+
+/// The answer to an insert has the number that it gave, or the one that the client gave. A failed insert may have given one, too.
+fn an_insert_id_is_the_last_that_the_server_gave(scene: &MyScene<'_>) -> Result<()> {
+    let asks = "select last_insert_id()";
+    scene.sql("create table numbered (id int auto_increment primary key, n int unique)")?;
+    let each = |texts: &[&str]| {
+        scene.sql("truncate numbered")?;
+        let (mut direct, mut through, mut other) = (scene.direct()?, scene.client()?, scene.client()?);
+        let mut told = Vec::new();
+        for wire in [&mut direct, &mut through] {
+            for text in texts {
+                other.query("insert into numbered (n) values (null), (null)")?;
+                told.push(said(wire, text));
+            }
+            scene.sql("truncate numbered")?;
+        }
+        let through = told.split_off(texts.len());
+        assert_eq!(through, told, "{texts:?}");
+        Ok::<_, anyhow::Error>(())
+    };
+    each(&["insert into numbered values (4000, 1)", asks])?;
+    each(&["insert into numbered (n) values (1)", "insert into numbered values (4000, 2)", asks])?;
+    each(&["insert into numbered (n) values (5), (6), (5)", asks])?;
+    each(&[
+        "insert into numbered (n) select n from (select 7 as n) as one",
+        asks,
+        "insert into numbered (n) values (8)",
+        asks,
+    ])
 }
 
 fn set_names_brings_its_collation_along(scene: &MyScene<'_>) -> Result<()> {

@@ -18,11 +18,13 @@ use sql::Verdict;
 /// How the names that we give to prepared statements on servers begin.
 pub const NAME_PREFIX: &[u8] = b"__ek_";
 
+/// Digits of the largest identity.
+const DIGITS_MAX: usize = 20;
+
 /// A statement's text and parameter types.
 #[derive(Debug)]
 pub struct Statement {
     id: u64,
-    name: Box<[u8]>,
     sharing: Sharing,
     text: Box<[u8]>,
     types: Box<[u8]>,
@@ -81,10 +83,26 @@ impl Statement {
         self.proven.store(true, Relaxed);
     }
 
+    /// Appends the name it has on server connections.
+    pub fn write_name(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(NAME_PREFIX);
+        let mut digits = [0; DIGITS_MAX];
+        let mut at = digits.len();
+        let mut rest = self.id;
+        while at == digits.len() || rest > 0 {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        out.extend_from_slice(&digits[at..]);
+    }
+
     /// The name it has on server connections.
     #[must_use]
-    pub fn name(&self) -> &[u8] {
-        &self.name
+    pub fn name(&self) -> Vec<u8> {
+        let mut name = Vec::with_capacity(NAME_PREFIX.len() + DIGITS_MAX);
+        self.write_name(&mut name);
+        name
     }
 }
 
@@ -191,7 +209,6 @@ impl Interner {
         self.last_id += 1;
         Arc::new(Statement {
             id: self.last_id,
-            name: [NAME_PREFIX, self.last_id.to_string().as_bytes()].concat().into(),
             sharing,
             text: text.into(),
             types: types.into(),
@@ -430,8 +447,8 @@ mod tests {
         let mut statements = ClientStatements::default();
         statements.insert(b"one", one.clone());
         statements.insert(b"", two.clone());
-        assert_eq!(statements.name_of(one.name()), Some(&b"one"[..]));
-        assert_eq!(statements.name_of(two.name()), Some(&b""[..]));
+        assert_eq!(statements.name_of(&one.name()), Some(&b"one"[..]));
+        assert_eq!(statements.name_of(&two.name()), Some(&b""[..]));
         for stranger in [&b"__ek_3"[..], b"__ek_", b"__ek_99999999999999999999", b"one"] {
             assert_eq!(statements.name_of(stranger), None);
         }

@@ -60,8 +60,13 @@ pub(crate) enum Texts {
 pub(crate) enum InsertId {
     /// This.
     Known(u64),
-    /// What the client with this number has made of it: to be asked before the connection goes back.
-    Of(u64),
+    /// What a client has made of it: to be asked before the connection goes back.
+    Of {
+        /// The client's number.
+        client: u64,
+        /// What it said before, if that was another client's: if it says so still, the client has made nothing of it.
+        before: Option<u64>,
+    },
 }
 
 /// Whose statement has left the conditions that a connection would tell of (`SHOW WARNINGS`).
@@ -159,6 +164,15 @@ impl ServerConnection {
     /// Whether it is clean and silent. An idle server only speaks to say goodbye.
     pub(crate) fn is_alive(&self) -> bool {
         self.is_clean() && self.stream.is_quiet()
+    }
+
+    /// Notes that a client whose last insert id is `own` may have got another one.
+    pub(crate) fn doubt_insert_id(&mut self, client: u64, own: u64) {
+        self.insert_id = match self.insert_id {
+            InsertId::Known(id) => InsertId::Of { client, before: (id != own).then_some(id) },
+            InsertId::Of { client: same, before } if same == client => InsertId::Of { client, before },
+            InsertId::Of { .. } => InsertId::Of { client, before: None },
+        };
     }
 
     /// Notes that the variables here are these; the current database is what it is.

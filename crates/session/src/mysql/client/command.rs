@@ -151,7 +151,7 @@ impl Client {
         let Some(lease) = held else { return Ok(()) };
         lease.exchange.ask(asked);
         if self.state.sets_insert_id() {
-            lease.insert_id = InsertId::Of(self.shared.number());
+            lease.doubt_insert_id(self.shared.number(), self.state.memory.insert_id);
         }
         let written_before = self.work.down.written_len();
         match self.relay(lease).await {
@@ -210,11 +210,10 @@ impl Client {
         if self.holds(lease) || lease.unfit().is_some() {
             return Ok(Ok(()));
         }
-        let reply = &self.work.reply;
+        let insert_id = lease.insert_id;
         let wants = LookBack {
             warnings: self.state.memory.wants_conditions(),
-            insert_id: matches!(lease.insert_id, InsertId::Of(_))
-                || (reply.insert_id != 0 && self.state.looks_back_at_insert_id()),
+            insert_id: matches!(insert_id, InsertId::Of { .. }),
             found_rows: self.state.memory.wants_found_rows(),
             collation: self.state.wants_collation(),
         };
@@ -239,7 +238,9 @@ impl Client {
         if let Some(rows) = told.found_rows {
             memory.learn_found_rows(rows);
         }
-        memory.insert_id = told.insert_id.unwrap_or(memory.insert_id);
+        if let (Some(told), InsertId::Of { before, .. }) = (told.insert_id, insert_id) {
+            memory.learn_insert_id(told, before);
+        }
         Ok(Ok(()))
     }
 
@@ -321,9 +322,7 @@ impl LookBack {
             told.found_rows = Some(number(&connector::rows(server, b"SELECT FOUND_ROWS()").await?));
         }
         if self.insert_id {
-            let id = number(&connector::rows(server, b"SELECT LAST_INSERT_ID()").await?);
-            server.insert_id = InsertId::Known(id);
-            told.insert_id = Some(id);
+            told.insert_id = Some(ask_insert_id(server).await?);
         }
         if self.collation {
             let rows = connector::rows(server, b"SELECT @@SESSION.collation_connection").await?;
@@ -331,6 +330,13 @@ impl LookBack {
         }
         Ok(told)
     }
+}
+
+/// What the connection's `LAST_INSERT_ID()` says, which is known from then on.
+pub(super) async fn ask_insert_id(server: &mut ServerConnection) -> Result<u64, ServerError> {
+    let id = number(&connector::rows(server, b"SELECT LAST_INSERT_ID()").await?);
+    server.insert_id = InsertId::Known(id);
+    Ok(id)
 }
 
 /// The first column of the first row.

@@ -7,7 +7,7 @@
 
 use mysql::{command::Command, exchange, packet::Header, settings::Settings, write};
 
-use super::{Client, Held};
+use super::{Client, Held, command::ask_insert_id};
 use crate::mysql::{
     connector::{self, ServerError},
     fault::{Fault, ServerFault},
@@ -88,10 +88,24 @@ impl Client {
     pub(super) async fn bring(&mut self, held: &mut Held, needs: &Needs) -> Result<Brought, Fault> {
         let Some(lease) = held else { return Ok(Brought::Denied) };
         let server: &mut ServerConnection = lease;
+        let number = self.shared.number();
+        if let InsertId::Of { client, before: Some(before) } = server.insert_id
+            && needs.insert_id
+            && client == number
+        {
+            // Nobody has asked yet what the client's last insert came to.
+            match self.attended(server, ask_insert_id).await? {
+                Ok(told) => self.state.memory.learn_insert_id(told, Some(before)),
+                Err(error) => {
+                    self.lost(held, ServerFault::Settings(error.to_string()), super::lease::Seen::Nothing)?;
+                    return Ok(Brought::Denied);
+                }
+            }
+        }
         let insert_id = needs.insert_id
             && match server.insert_id {
                 InsertId::Known(id) => id != self.state.memory.insert_id,
-                InsertId::Of(client) => client != self.shared.number(),
+                InsertId::Of { client, .. } => client != number,
             };
         let same = server.settings.converge(&mut self.state.settings)
             && server.to_close.is_empty()

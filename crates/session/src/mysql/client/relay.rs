@@ -190,7 +190,8 @@ impl Client {
     }
 
     fn sort(&mut self, server: &mut ServerConnection) -> Result<(), ServerFault> {
-        Replier { capabilities: self.capabilities, state: &mut self.state, server }.run(&mut self.work)
+        let client = self.shared.number();
+        Replier { capabilities: self.capabilities, state: &mut self.state, client, server }.run(&mut self.work)
     }
 
     /// Writes to the client what came, once the server has nothing more at hand: few, large writes. Returns whether all

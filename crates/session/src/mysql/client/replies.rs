@@ -14,7 +14,7 @@ use mysql::{
 
 use super::{
     state::State,
-    work::{OwedEof, Prefix, Preparing, Reply, Upload, Work, renumber},
+    work::{OwedEof, Prefix, Preparing, Upload, Work, renumber},
 };
 use crate::mysql::{
     fault::ServerFault,
@@ -25,6 +25,8 @@ use crate::mysql::{
 pub(crate) struct Replier<'a> {
     pub(crate) capabilities: Capabilities,
     pub(crate) state: &'a mut State,
+    /// The client's number.
+    pub(crate) client: u64,
     pub(crate) server: &'a mut ServerConnection,
 }
 
@@ -87,7 +89,10 @@ impl Replier<'_> {
     /// A client that knows EOF packets gets the one behind the columns.
     fn settle_eof(&self, work: &mut Work) {
         if std::mem::take(&mut work.reply.eof) == OwedEof::BeforeRows {
-            let status = self.server.exchange.status().without(Status::MORE_RESULTS_EXISTS);
+            // Of what the result before it said of itself, nothing: there may be no cursor here, and rows follow.
+            const OF_RESULT: Status =
+                Status(Status::MORE_RESULTS_EXISTS.0 | Status::CURSOR_EXISTS.0 | Status::LAST_ROW_SENT.0);
+            let status = self.server.exchange.status().without(OF_RESULT);
             work.reply.sequence = work.reply.sequence.wrapping_add(1);
             let mut sequence = work.reply.sequence;
             write::eof(work.down.insert(), &mut sequence, EofPacket { warnings: 0, status });
@@ -107,7 +112,7 @@ impl Replier<'_> {
         let ok = self.read_end(payload, is_eof)?;
         let (warnings, new) = self.state.warned(ok.warnings);
         reply.warnings = new;
-        self.remember(&ok, ends_rows, reply);
+        self.remember(&ok, ends_rows);
         self.state.note(&ok, self.server);
         if ok.status.contains(Status::CURSOR_EXISTS) {
             // The one EOF that there is says that a cursor is open; no rows follow.
@@ -171,19 +176,22 @@ impl Replier<'_> {
     }
 
     /// What the functions that look back will answer.
-    fn remember(&mut self, ok: &OkPacket<'_>, ends_rows: bool, reply: &mut Reply) {
+    fn remember(&mut self, ok: &OkPacket<'_>, ends_rows: bool) {
         if ends_rows {
-            self.state.returned(self.server.exchange.rows());
-        } else {
-            let memory = &mut self.state.memory;
-            memory.row_count = i64::try_from(ok.affected_rows).unwrap_or(i64::MAX);
-            if ok.last_insert_id != 0 {
-                memory.insert_id = ok.last_insert_id;
-                reply.insert_id = ok.last_insert_id;
-                if !matches!(self.server.insert_id, InsertId::Of(_)) {
-                    self.server.insert_id = InsertId::Known(ok.last_insert_id);
-                }
-            }
+            return self.state.returned(self.server.exchange.rows());
+        }
+        self.state.memory.row_count = i64::try_from(ok.affected_rows).unwrap_or(i64::MAX);
+        let (id, known) = (ok.last_insert_id, self.server.insert_id);
+        if id == 0 {
+            return;
+        }
+        // What the connection said before, whoever's it was, could not be told from it.
+        if known != InsertId::Known(id) && self.state.may_have_given(id) {
+            return self.server.doubt_insert_id(self.client, self.state.memory.insert_id);
+        }
+        self.state.memory.insert_id = id;
+        if matches!(known, InsertId::Known(_)) {
+            self.server.insert_id = InsertId::Known(id);
         }
     }
 
@@ -197,6 +205,9 @@ impl Replier<'_> {
         }
         if is_farewell(error.code) {
             self.server.spoil("the server said goodbye");
+        }
+        if self.state.may_have_inserted() {
+            self.server.doubt_insert_id(self.client, self.state.memory.insert_id);
         }
         self.state.fail(error.code, error.message);
         work.reply.failure = Some(error.code);

@@ -1,6 +1,7 @@
 //! What a client's session consists of beyond its current transaction, and so must follow it from one server connection
 //! to the next, or hold it on one.
 
+mod given;
 mod memory;
 mod open;
 mod pins;
@@ -131,11 +132,6 @@ impl State {
     /// Whether the text about to run may set the last insert id without its reply saying so.
     pub(crate) fn sets_insert_id(&self) -> bool {
         self.underway.sets_insert_id
-    }
-
-    /// Whether the client is one that asks for its last insert id.
-    pub(crate) fn looks_back_at_insert_id(&self) -> bool {
-        self.habits.insert_id
     }
 
     /// Whether tables may be other than before the last command.

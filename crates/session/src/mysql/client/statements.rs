@@ -35,6 +35,9 @@ use crate::{
     pin::Pin,
 };
 
+/// Bytes of an execution before what it says of its parameters: the statement's number, flags and a count come first.
+const VALUES_AT: usize = HEADER_LEN + 1 + 9;
+
 impl Client {
     /// `COM_STMT_PREPARE`.
     pub(super) async fn stmt_prepare(&mut self, header: Header, held: &mut Held) -> Result<(), Fault> {
@@ -141,6 +144,7 @@ impl Client {
         self.note_asked(statement.text());
         let statement = self.with_values(statement);
         self.state.begin_text(statement.text(), statement.verdict());
+        self.state.note_values(self.work.up.unscanned().get(VALUES_AT..header.total()));
         let Some(server_id) = self.ready(id, &statement, demand, held).await? else {
             self.drop_command(header);
             return Ok(());
@@ -202,6 +206,7 @@ impl Client {
             self.demand_of_execution(&statement, self.work.up.unscanned().get(HEADER_LEN + 1..).unwrap_or_default());
         self.note_asked(statement.text());
         self.state.begin_text(statement.text(), statement.verdict());
+        self.state.note_values(None);
         let Some(server_id) = self.ready(id, &statement, demand, held).await? else {
             self.drop_command(header);
             return Ok(());

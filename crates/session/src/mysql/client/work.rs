@@ -56,8 +56,6 @@ pub(crate) struct Reply {
     pub(crate) warnings: u16,
     /// The number of the error with which the client's part of it failed.
     pub(crate) failure: Option<u16>,
-    /// An insert id of the last result; 0: none.
-    pub(crate) insert_id: u64,
 }
 
 /// Whether a client that knows EOF packets is owed one behind the columns of a result.

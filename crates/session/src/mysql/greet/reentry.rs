@@ -100,8 +100,8 @@ impl Guest<'_> {
         let (route, settings) = self.find_route(engine, &user, &database, charset, accepted).await?;
         let (user_limit, database_limit) = limits(&plan, &user, &route)?;
         presence.rename((user, user_limit), (route.database.clone(), database_limit))?;
-        let settings =
-            route.shared.facts().map_or_else(|| settings.clone(), |facts| facts.after_change_user(&settings));
+        let facts = route.shared.facts();
+        let settings = facts.map_or_else(|| settings.clone(), |facts| facts.after_change_user(&settings));
         let state = State::new(settings, route.shared.reading());
         let words = Words::new(&route, &command.attributes);
         self.write().await?;

@@ -1,9 +1,6 @@
 //! Prepared statements on their way to the server: which of them this connection has already, and under which names.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
 use pg::{
     ErrorReply, ProtocolError,
@@ -70,7 +67,7 @@ impl Translator<'_> {
             count_fake(retry);
             self.server.exchange.expect(Expect::FakeParse { name });
         } else {
-            write::parse(up.insert(), statement.name(), statement.text(), statement.types());
+            write::parse(up.insert(), &statement.name(), statement.text(), statement.types());
             self.server.exchange.expect(Expect::Parse { audience, statement: Some(statement.clone()), name });
             self.remember(statement, up);
         }
@@ -118,7 +115,7 @@ impl Translator<'_> {
             self.rules.note_asked(statement.text());
             self.isolate_sequences(statement.verdict(), up);
         }
-        match self.locate(&name, known.as_ref(), up, retry) {
+        match self.locate(&name, known, up, retry) {
             None => up.forward(total),
             Some(server_name) => {
                 // The parameters follow as they come; only the head of the message is new.
@@ -138,7 +135,7 @@ impl Translator<'_> {
 
     pub(super) fn describe(&mut self, name: &[u8], total: usize, up: &mut Flow, retry: &Retry) {
         let known = self.state.statements.get(name).cloned();
-        match self.locate(name, known.as_ref(), up, retry) {
+        match self.locate(name, known, up, retry) {
             None => up.forward(total),
             Some(server_name) => {
                 up.drop(total);
@@ -157,13 +154,7 @@ impl Translator<'_> {
 
     /// The name that the client's statement has on this connection, once it is sure to be prepared there; `None` when
     /// it is the name that the client uses.
-    fn locate<'s>(
-        &mut self,
-        name: &[u8],
-        known: Option<&'s Arc<Statement>>,
-        up: &mut Flow,
-        retry: &Retry,
-    ) -> Option<Cow<'s, [u8]>> {
+    fn locate(&mut self, name: &[u8], known: Option<Arc<Statement>>, up: &mut Flow, retry: &Retry) -> Option<Vec<u8>> {
         match known {
             None if name.is_empty() => {
                 // Whatever unnamed statement is here is somebody else's.
@@ -175,7 +166,7 @@ impl Translator<'_> {
                 None
             }
             // Not the client's, though it may exist here: a name that surely does not.
-            None if name.starts_with(NAME_PREFIX) => Some([b"?", name].concat().into()),
+            None if name.starts_with(NAME_PREFIX) => Some([b"?", name].concat()),
             None => {
                 // It still exists here if it was given away twice in this lease (see `parse_duplicate`).
                 if self.server.to_close.iter().any(|other| **other == *name) {
@@ -195,10 +186,10 @@ impl Translator<'_> {
                         return None;
                     }
                 }
-                self.refresh(statement, retry, up);
+                self.refresh(&statement, retry, up);
                 if !self.server.statements.touch(statement.id()) {
                     self.inject_parse(
-                        statement.name(),
+                        &statement.name(),
                         statement.text(),
                         statement.types(),
                         Some(statement.clone()),
@@ -206,7 +197,7 @@ impl Translator<'_> {
                     );
                     self.remember(statement.clone(), up);
                 }
-                Some(statement.name().into())
+                Some(statement.name())
             }
         }
     }
@@ -221,7 +212,7 @@ impl Translator<'_> {
     fn close_shared(&mut self, statement: &Statement, up: &mut Flow) {
         let name = statement.name();
         if let statement @ Some(_) = self.server.statements.remove(statement.id()) {
-            write::close_statement(up.insert(), name);
+            write::close_statement(up.insert(), &name);
             self.server.exchange.expect(Expect::Close { audience: Audience::Us, statement });
         }
     }
@@ -240,7 +231,7 @@ impl Translator<'_> {
 
     fn remember(&mut self, statement: Arc<Statement>, up: &mut Flow) {
         if let Some(evicted) = self.server.statements.insert(statement) {
-            write::close_statement(up.insert(), evicted.name());
+            write::close_statement(up.insert(), &evicted.name());
             self.server.exchange.expect(Expect::Close { audience: Audience::Us, statement: Some(evicted) });
         }
     }

@@ -67,6 +67,13 @@ impl Memory {
         (self.found_rows, self.found_by) = (rows, FoundBy::Here);
     }
 
+    /// The connection was asked for `LAST_INSERT_ID()`; `before` is what it said before, if that was another client's.
+    pub(crate) fn learn_insert_id(&mut self, told: u64, before: Option<u64>) {
+        if before != Some(told) {
+            self.insert_id = told;
+        }
+    }
+
     /// What a reset leaves of it: servers forget all but how many rows were found.
     pub(super) fn after_reset(&self) -> Self {
         Self { found_rows: self.found_rows, found_by: self.found_by, ..Self::default() }

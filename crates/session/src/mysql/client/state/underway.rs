@@ -8,6 +8,7 @@ use sql::{
 
 use super::{
     State,
+    given::Given,
     memory::Afterwards,
     pins::{PINNING, Pins, Traces},
     trackers::Trackers,
@@ -32,7 +33,7 @@ const UNTOLD: Effects = Effects::CALLS.union(Effects::SETS);
 /// What is to be watched for while a command is under way.
 #[derive(Debug)]
 pub(super) struct Underway {
-    effects: Effects,
+    pub(super) effects: Effects,
     /// How many statements the text holds.
     statements: Count,
     /// What pinned before.
@@ -47,6 +48,8 @@ pub(super) struct Underway {
     pub(super) changed: bool,
     /// The last insert id may be set without our being told.
     pub(super) sets_insert_id: bool,
+    /// Where the client may have given an insert id itself.
+    pub(super) given: Given,
     /// What the text may have the server tell.
     pub(super) trackers: Trackers,
     /// The statement whose cursor is opened or read.
@@ -72,6 +75,7 @@ impl Default for Underway {
             reported: 0,
             changed: false,
             sets_insert_id: false,
+            given: Given::default(),
             trackers: Trackers::default(),
             cursor: None,
             unknown: Vec::new(),
@@ -135,6 +139,9 @@ impl State {
             effects.intersects(Effects::CALLS) || (names_insert_id && may_set_insert_id(text));
         if effects.is_empty() {
             return;
+        }
+        if effects.intersects(Effects::WRITES) && !self.habits.insert_id {
+            self.underway.given = Given::by_text(text, verdict);
         }
         if verdict.first == Keyword::Other {
             let begins = text.trim_ascii_start();
