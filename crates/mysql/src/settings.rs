@@ -83,6 +83,20 @@ impl Settings {
         true
     }
 
+    /// Makes one variable what it is in `other`.
+    pub fn take_over(&mut self, name: &[u8], other: &Self) {
+        match (other.get(name), self.find(name)) {
+            (Some(value), _) => {
+                self.set(name, value);
+            }
+            (None, Ok(at)) => {
+                Arc::make_mut(&mut self.entries).remove(at);
+                self.rekey();
+            }
+            (None, Err(_)) => {}
+        }
+    }
+
     /// The value of a variable; `None`: that of a fresh connection.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
@@ -325,6 +339,15 @@ mod tests {
         assert_eq!((first.get(b"a"), rest[0].get(b"a")), (Some(&b"1"[..]), Some(&b"7"[..])));
         rest[1].set_schema(b"");
         assert!(!first.converge(&mut rest[1]));
+    }
+
+    #[test]
+    fn one_variable_can_be_taken_over() {
+        let (mut one, other) = (settings(&[("a", "1"), ("b", "2")]), settings(&[("b", "7"), ("c", "3")]));
+        one.take_over(b"a", &other);
+        one.take_over(b"b", &other);
+        one.take_over(b"x", &other);
+        assert_eq!((&one, one.key()), (&settings(&[("b", "7")]), settings(&[("b", "7")]).key()));
     }
 
     #[test]

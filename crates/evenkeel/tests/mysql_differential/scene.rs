@@ -67,12 +67,17 @@ impl Scene {
         let rows = server.superuser(None)?.query(all)?;
         let collations = rows.iter().map(|row| (number(&row[0]), number(&row[1]))).collect();
         let evenkeel = Evenkeel::start_for(Speaks::MySql, binary(), &config(&server, &databases))?;
-        Ok(Self { evenkeel, server, collations })
+        let scene = Self { evenkeel, server, collations };
+        // Whoever comes first is greeted before anything is known of the server, and offered less.
+        scene.client(Side::Through, capability::PLAIN, 45)?.quit()?;
+        Ok(scene)
     }
 
     /// Makes the tables of all sessions anew, and ends what earlier scripts left behind.
     pub fn renew(&self) -> Result<()> {
         let mut wire = self.server.superuser(None)?;
+        // Sessions that have just been left may still hold their tables.
+        wire.query("set lock_wait_timeout = 30")?;
         for row in wire.query("xa recover")? {
             let name = row.last().cloned().flatten().unwrap_or_default();
             let _ = wire.query(&format!("xa rollback '{name}'"));
@@ -143,4 +148,4 @@ pub const OPTIONAL: [u32; 6] = [
 ];
 
 pub const QUERY_ATTRIBUTES: u32 = 1 << 27;
-const IGNORE_SPACE: u32 = 1 << 8;
+pub const IGNORE_SPACE: u32 = 1 << 8;

@@ -6,17 +6,22 @@ use testkit::Result;
 use testkit::mysql::{Kind, capability};
 
 use super::common::script::Dice;
-use super::scene::{OPTIONAL, QUERY_ATTRIBUTES, SESSIONS, STICKY, Scene, USERS};
+use super::scene::{IGNORE_SPACE, OPTIONAL, QUERY_ATTRIBUTES, SESSIONS, STICKY, Scene, USERS};
 use super::talk::Pair;
 use super::texts;
 
 const STEPS_MAX: usize = 80;
 /// Prepared statements that a session has at once.
 pub const SLOTS: usize = 3;
+/// What all drivers have, without which servers keep the parameters that a procedure sets to themselves.
+const PLAIN: u32 = capability::PLAIN | 1 << 18;
 /// More values than any text of ours has parameters.
 const VALUES: usize = 3;
-/// Collations that clients name at login, none of them of a character set in which texts are doubtful: known to both servers, to one of them, to none, and one that no client can use.
-const COLLATIONS: [u8; 8] = [45, 45, 45, 8, 255, 33, 250, 35];
+/// Collations that clients name at login, none of them of a character set in which texts are doubtful; the last one no client can use.
+const COLLATIONS: [u8; 6] = [45, 45, 45, 8, 33, 35];
+/// One that only MySQL knows, and one that nobody knows. A reset behind such a login leads MariaDB 10.11 to what another session had
+/// that was served by the same thread.
+const MYSQL_COLLATIONS: [u8; 8] = [45, 45, 45, 8, 33, 35, 255, 251];
 
 /// A command.
 #[derive(Clone, Debug)]
@@ -74,11 +79,19 @@ pub struct Script {
     steps: Vec<Step>,
 }
 
+/// The first difference of the replies to a script.
+pub struct Difference {
+    /// The command.
+    pub at: usize,
+    pub what: String,
+}
+
 impl Script {
     pub fn random(dice: &mut Dice, kind: Kind) -> Self {
+        let collations: &[u8] = if kind == Kind::MySql { &MYSQL_COLLATIONS } else { &COLLATIONS };
         let starts = [(); SESSIONS].map(|()| Start {
-            capabilities: OPTIONAL.iter().filter(|_| dice.roll(2) == 0).fold(capability::PLAIN, |all, one| all | one),
-            collation: COLLATIONS[dice.roll(COLLATIONS.len())],
+            capabilities: OPTIONAL.iter().filter(|_| dice.roll(2) == 0).fold(PLAIN, |all, one| all | one),
+            collation: collations[dice.roll(collations.len())],
         });
         let mut steps = Vec::new();
         for _ in 0..dice.roll(STEPS_MAX) + SESSIONS {
@@ -103,8 +116,15 @@ impl Script {
         shorter
     }
 
+    /// Its first `count` commands.
+    pub fn first(&self, count: usize) -> Self {
+        let mut shorter = self.clone();
+        shorter.steps.truncate(count);
+        shorter
+    }
+
     /// Runs it on both sides: how many packets were alike, or what was not.
-    pub fn run(&self, scene: &Scene) -> Result<std::result::Result<usize, String>> {
+    pub fn run(&self, scene: &Scene) -> Result<std::result::Result<usize, Difference>> {
         scene.renew()?;
         let mut pairs: [Option<Option<Pair>>; SESSIONS] = [const { None }; SESSIONS];
         let mut packets = 0;
@@ -114,15 +134,18 @@ impl Script {
                 Some(pair) => pair,
                 none => match Pair::log_in(scene, *session, capabilities, collation) {
                     Ok(pair) => none.insert(pair),
-                    Err(difference) => return Ok(Err(format!("login of session {session}: {difference:#}"))),
+                    Err(what) => {
+                        return Ok(Err(Difference { at, what: format!("login of session {session}: {what:#}") }));
+                    }
                 },
             };
             // Refused, on both sides.
             let Some(pair) = pair else { continue };
             match pair.run(scene, command) {
                 Ok(count) => packets += count,
-                Err(difference) => {
-                    return Ok(Err(format!("command {at} of session {session}: {command:?}\n{difference:#}")));
+                Err(what) => {
+                    let what = format!("command {at} of session {session}: {command:?}\n{what:#}");
+                    return Ok(Err(Difference { at, what }));
                 }
             }
         }
@@ -140,6 +163,7 @@ impl fmt::Display for Script {
                     (capability::MULTI_STATEMENTS, "MULTI_STATEMENTS"),
                     (capability::FOUND_ROWS, "FOUND_ROWS"),
                     (QUERY_ATTRIBUTES, "QUERY_ATTRIBUTES"),
+                    (IGNORE_SPACE, "IGNORE_SPACE"),
                 ];
                 let names = named.iter().filter(|(flag, _)| capabilities & flag != 0).map(|(_, name)| *name);
                 let names: Vec<_> = names.collect();
@@ -169,7 +193,7 @@ fn command(dice: &mut Dice, sticky: bool, kind: Kind) -> Command {
             let all = if sticky && dice.roll(3) == 0 { texts::PREPARED_STICKY } else { texts::PREPARED };
             Command::Prepare { slot, text: all[dice.roll(all.len())] }
         }
-        11..19 => execute(dice, slot, sticky),
+        11..19 => execute(dice, slot, sticky, kind),
         19 if sticky => Command::Fetch { slot, rows: [0, 1, 2, 100][dice.roll(4)] },
         20 => Command::StmtReset { slot },
         21 => Command::Close { slot },
@@ -183,7 +207,7 @@ fn command(dice: &mut Dice, sticky: bool, kind: Kind) -> Command {
     }
 }
 
-fn execute(dice: &mut Dice, slot: usize, sticky: bool) -> Command {
+fn execute(dice: &mut Dice, slot: usize, sticky: bool, kind: Kind) -> Command {
     let values = [(); VALUES].map(|()| match dice.roll(8) {
         0 => Value::Null,
         1 => Value::Double(1.5),
@@ -191,5 +215,10 @@ fn execute(dice: &mut Dice, slot: usize, sticky: bool) -> Command {
         _ => Value::Text(["", "7", "seven", "é", "a'b\\"][dice.roll(5)]),
     });
     let types = if dice.roll(3) == 0 { Types::LeftOut } else { Types::Given };
-    Command::Execute { slot, values, types, cursor: sticky && dice.roll(5) == 0 }
+    let cursor = match kind {
+        Kind::MariaDb => dice.roll(5) == 0,
+        // What executes a statement without a cursor that had one before, MySQL 9 answers with packets that do not fit together.
+        Kind::MySql => slot == 0,
+    };
+    Command::Execute { slot, values, types, cursor: sticky && cursor }
 }

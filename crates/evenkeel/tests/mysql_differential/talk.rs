@@ -5,14 +5,17 @@
 //! - `COM_STATISTICS`, which tells of the whole server;
 //! - flags and warnings in the EOF packet between a result's columns and its rows, but for an open cursor: servers do not
 //!   tell them to Evenkeel, and tell them in what ends the rows;
+//! - the number of warnings that a command tells which is no statement: MySQL repeats there what its last statements have left,
+//!   which nobody reads; MariaDB does so at the end of an execution that uses no table;
 //! - the flag in an EOF packet that says that something in the session changed: there is no place there to say what;
 //! - how many packets a login takes: Evenkeel knows the passwords, and asks for others than the server does;
 //! - what `FOUND_ROWS()` says in a session that has never asked for it: sessions ask once before they begin;
 //! - the order in which an OK packet tells of several variables, which is no other on each connection;
+//! - that a transaction has begun or ended, where MySQL tells so although nobody has asked for it: it does so by chance;
 //! - the collation in a column's definition, if it is of the same character set.
 
 use anyhow::{Result, bail, ensure};
-use testkit::mysql::{MyWire, Packet, ServerError, capability};
+use testkit::mysql::{Kind, MyWire, Packet, ServerError, capability};
 
 use super::scene::{QUERY_ATTRIBUTES, Scene, Side};
 use super::script::{Command, SLOTS, Types, Value};
@@ -27,6 +30,8 @@ struct Connection {
     side: Side,
     wire: MyWire,
     capabilities: u32,
+    /// MariaDB.
+    repeats_warnings: bool,
     statements: [Option<Statement>; SLOTS],
 }
 
@@ -37,6 +42,8 @@ struct Statement {
     parameters: u16,
     /// The types of the last execution.
     types: Option<[(u8, u8); 3]>,
+    /// The last execution asked for a cursor.
+    cursor: bool,
 }
 
 /// What comes back of a command.
@@ -55,8 +62,9 @@ impl Pair {
         let connect = |side| {
             let wire = scene.client(side, capabilities, collation)?;
             let offered = wire.greeting().map_or(0, |greeting| greeting.capabilities);
-            let statements = [None; SLOTS];
-            let mut connection = Connection { side, wire, capabilities: capabilities & offered, statements };
+            let (capabilities, statements) = (capabilities & offered, [None; SLOTS]);
+            let repeats_warnings = scene.server.kind() == Kind::MariaDb;
+            let mut connection = Connection { side, wire, capabilities, repeats_warnings, statements };
             connection.begin()?;
             Ok::<_, anyhow::Error>(connection)
         };
@@ -157,7 +165,12 @@ impl Connection {
             Command::Execute { slot, values, types, cursor } => {
                 let attributes = self.capabilities & QUERY_ATTRIBUTES != 0;
                 let Some(statement) = &mut self.statements[*slot] else { return Ok(Err(Some(Vec::new()))) };
+                statement.cursor = *cursor;
                 (23, execution(statement, values, *types, *cursor, attributes), Reply::Results)
+            }
+            // Their errors are Evenkeel's own, which a connection that is held does not count among its conditions.
+            Command::Fetch { slot, .. } | Command::StmtReset { slot } if !self.is_open(*slot, command) => {
+                return Ok(Err(Some(Vec::new())));
             }
             Command::Fetch { slot, rows } => (28, [self.id(*slot), *rows].map(u32::to_le_bytes).concat(), Reply::Rows),
             Command::StmtReset { slot } => (26, self.id(*slot).to_le_bytes().to_vec(), Reply::One),
@@ -191,7 +204,7 @@ impl Connection {
             && let [0, a, b, c, d, _, _, e, f, ..] = body[..]
         {
             let (id, parameters) = (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]));
-            self.statements[*slot] = Some(Statement { id, parameters, types: None });
+            self.statements[*slot] = Some(Statement { id, parameters, types: None, cursor: false });
             body[1..5].fill(0);
         }
         for packet in &mut packets {
@@ -203,7 +216,10 @@ impl Connection {
                 *flags &= !(STATE_CHANGED >> 8) as u8;
             }
             if self.capabilities & capability::SESSION_TRACK != 0 {
-                sort_changes(&mut packet.body);
+                unify_changes(&mut packet.body);
+            }
+            if is_no_statement(command) || (self.repeats_warnings && matches!(command, Command::Execute { .. })) {
+                forget_warnings(&mut packet.body);
             }
             if matches!(command, Command::Statistics) && packet.body.starts_with(b"Uptime") {
                 packet.body.clear();
@@ -280,6 +296,12 @@ impl Connection {
         }
     }
 
+    /// Whether a statement is there, and for a fetch, whether its last execution had a cursor.
+    fn is_open(&self, slot: usize, command: &Command) -> bool {
+        let fetches = matches!(command, Command::Fetch { .. });
+        self.statements[slot].is_some_and(|statement| statement.cursor || !fetches)
+    }
+
     fn id(&self, slot: usize) -> u32 {
         self.statements[slot].map_or(UNKNOWN, |statement| statement.id)
     }
@@ -299,6 +321,10 @@ impl Connection {
             if bytes[at..].starts_with(own) {
                 bytes[at..at + own.len()].copy_from_slice(other);
             }
+        }
+        // So they are in the conditions that errors leave.
+        if bytes.first() != Some(&0xff) && String::from_utf8_lossy(&bytes).contains(") has no open cursor") {
+            bytes.clear();
         }
         // In errors statements are named by their numbers.
         if bytes.first() == Some(&0xff) {
@@ -391,40 +417,86 @@ fn unify_collation(definition: &mut [u8], scene: &Scene) {
     }
 }
 
-/// Sorts the changes that an OK packet tells at its end, all of them with short names and values.
-fn sort_changes(ok: &mut [u8]) {
+/// Sorts the changes that an OK packet tells at its end, all of them with short names and values, and leaves out those of the
+/// transaction's state.
+fn unify_changes(ok: &mut Vec<u8>) {
     if ok.len() < 7 || !matches!(ok[0], 0 | 0xfe) || ok_status(ok) & STATE_CHANGED == 0 {
         return;
     }
-    let Some(begins) = (7..ok.len().saturating_sub(2)).find(|&at| at + 1 + usize::from(ok[at]) == ok.len()) else {
+    let Some(begins) = (7..ok.len()).find(|&at| at + 1 + usize::from(ok[at]) == ok.len()) else {
         return;
     };
     let (mut changes, mut at) = (Vec::new(), begins + 1);
-    while let Some(&[_, len, ..]) = ok.get(at..).filter(|rest| rest.len() >= 2) {
+    while let Some(&[kind, len, ..]) = ok.get(at..).filter(|rest| rest.len() >= 2) {
         let end = (at + 2 + usize::from(len)).min(ok.len());
-        changes.push(ok[at..end].to_vec());
+        if kind != TRANSACTION_STATE {
+            changes.push(ok[at..end].to_vec());
+        }
         at = end;
     }
     changes.sort();
-    ok[begins + 1..].copy_from_slice(&changes.concat());
+    ok.truncate(begins);
+    let flags = status_at(ok) + 1;
+    match changes.concat() {
+        none if none.is_empty() => {
+            ok[flags] &= !(STATE_CHANGED >> 8) as u8;
+            // Nor is an empty text told then.
+            if ok.last() == Some(&0) && ok.len() == flags + 4 {
+                ok.pop();
+            }
+        }
+        changes => ok.extend([&[changes.len() as u8], &changes[..]].concat()),
+    }
+}
+
+/// Whether a command leaves alone what the statement before it has left.
+fn is_no_statement(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Ping
+            | Command::SetOption(_)
+            | Command::StmtReset { .. }
+            | Command::InitDb(_)
+            | Command::ResetConnection
+    )
+}
+
+/// Makes the number of warnings in an OK or EOF packet none.
+fn forget_warnings(end: &mut [u8]) {
+    let at = match end {
+        [0xfe, _, _, _, _] => 1,
+        [0 | 0xfe, ..] => status_at(end) + 2,
+        _ => return,
+    };
+    if let Some(warnings) = end.get_mut(at..at + 2) {
+        warnings.fill(0);
+    }
 }
 
 /// The status in an OK packet.
 fn ok_status(body: &[u8]) -> u16 {
+    let at = status_at(body);
+    body.get(at..at + 2).map_or(0, |flags| u16::from_le_bytes([flags[0], flags[1]]))
+}
+
+/// Where it stands: behind two numbers of different lengths.
+fn status_at(ok: &[u8]) -> usize {
     let mut at = 1;
     for _ in 0..2 {
-        at += match body.get(at) {
+        at += match ok.get(at) {
             Some(0xfc) => 3,
             Some(0xfd) => 4,
             Some(0xfe) => 9,
             _ => 1,
         };
     }
-    body.get(at..at + 2).map_or(0, |flags| u16::from_le_bytes([flags[0], flags[1]]))
+    at
 }
 
 /// `SERVER_SESSION_STATE_CHANGED`.
 const STATE_CHANGED: u16 = 1 << 14;
+/// `SESSION_TRACK_TRANSACTION_STATE`.
+const TRANSACTION_STATE: u8 = 5;
 /// `SERVER_MORE_RESULTS_EXISTS`.
 const MORE_RESULTS: u16 = 8;
 /// `SERVER_STATUS_CURSOR_EXISTS`.

@@ -60,6 +60,7 @@ pub fn found_rows(text: &[u8], mode: Mode, verdict: Verdict) -> FoundRows {
         Keyword::Delete => !queries(),
         Keyword::Do | Keyword::Update => mode.mariadb && !queries(),
         Keyword::Explain => !mode.mariadb && has_word(text, mode, &[b"select"]) && !has_word(text, mode, &[b"analyze"]),
+        Keyword::Handler => has_word(text, mode, &[b"open", b"close"]),
         Keyword::Insert | Keyword::Replace => !queries(),
         Keyword::Set => !mode.mariadb || !queries(),
         Keyword::Show => second_is(text, mode, b"create"),

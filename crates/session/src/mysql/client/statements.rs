@@ -413,7 +413,10 @@ impl Client {
 
 /// Prepares a statement on a connection that does not have it, under the settings under which the client did.
 async fn prepare_anew(statement: &Arc<Statement>, server: &mut ServerConnection) -> Result<u32, ServerError> {
-    adopt(server, statement.context()).await?;
+    let mut context = statement.context().clone();
+    // No text means another thing by it, and setting it would end a transaction that is open here.
+    context.take_over(b"autocommit", &server.settings);
+    adopt(server, &context).await?;
     let mut packet = Vec::new();
     write::command(&mut packet, Command::StmtPrepare, statement.text());
     let prepared = connector::prepare(server, &packet).await?;

@@ -1,5 +1,6 @@
 //! What the functions that look back at the last statement answer.
 
+use mysql::Status;
 use sql::{
     Count,
     mysql::{Diagnostics as Asked, Effects, FoundRows, Keyword, Verdict},
@@ -240,6 +241,10 @@ impl State {
     pub(super) fn settle_memory(&mut self, afterwards: Afterwards) {
         let Afterwards { found_rows, counts_rows, conditions } = afterwards;
         match found_rows {
+            // The rows behind a cursor are still to be fetched.
+            FoundRows::Returned if self.status.contains(Status::CURSOR_EXISTS) => {
+                self.memory.found_by = FoundBy::Asking
+            }
             FoundRows::Kept => {}
             FoundRows::Returned => self.memory.found_by = FoundBy::Here,
             FoundRows::Unsure if counts_rows || self.habits.found_rows => self.memory.found_by = FoundBy::Asking,
