@@ -26,6 +26,7 @@ fn a_session_is_told_of_its_own_past() -> Result<()> {
         calls_inside_expressions_keep_the_names_of_their_columns(&scene)?;
         rows_found_are_those_that_the_server_counted(&scene)?;
         an_insert_id_is_the_last_that_the_server_gave(&scene)?;
+        a_statement_that_is_prepared_again_ends_no_transaction(&scene)?;
         set_names_brings_its_collation_along(&scene)?;
         conditions_are_told_once_the_statement_is_over(&scene)?;
         conditions_of_others_are_not_told_behind_a_change_of_database(server, &scene)?;
@@ -133,6 +134,21 @@ fn an_insert_id_is_the_last_that_the_server_gave(scene: &MyScene<'_>) -> Result<
         "insert into numbered (n) values (8)",
         asks,
     ])
+}
+
+fn a_statement_that_is_prepared_again_ends_no_transaction(scene: &MyScene<'_>) -> Result<()> {
+    let (mut wire, mut other) = (scene.client()?, scene.client()?);
+    let statement = wire.prepare("select 1")?;
+    // The connection forgets all statements behind a session that was pinned.
+    other.query("set @pinned = 1")?;
+    other.quit()?;
+    wire.query("set autocommit = 0")?;
+    wire.query("insert into numbered (n) values (77)")?;
+    wire.execute(statement.id, &[])?;
+    wire.query("rollback")?;
+    assert_eq!(wire.value("select count(*) from numbered where n = 77")?, "0");
+    wire.query("rollback")?;
+    wire.quit()
 }
 
 fn set_names_brings_its_collation_along(scene: &MyScene<'_>) -> Result<()> {
