@@ -26,6 +26,7 @@ fn a_session_is_told_of_its_own_past() -> Result<()> {
         calls_inside_expressions_keep_the_names_of_their_columns(&scene)?;
         rows_found_are_those_that_the_server_counted(&scene)?;
         an_insert_id_is_the_last_that_the_server_gave(&scene)?;
+        an_insert_id_of_a_client_that_left_is_nobodys(&scene)?;
         a_statement_that_is_prepared_again_ends_no_transaction(&scene)?;
         set_names_brings_its_collation_along(&scene)?;
         conditions_are_told_once_the_statement_is_over(&scene)?;
@@ -134,6 +135,18 @@ fn an_insert_id_is_the_last_that_the_server_gave(scene: &MyScene<'_>) -> Result<
         "insert into numbered (n) values (8)",
         asks,
     ])
+}
+
+/// Nobody asked what the insert came to, and the next client's, which fails, leaves that where it was.
+fn an_insert_id_of_a_client_that_left_is_nobodys(scene: &MyScene<'_>) -> Result<()> {
+    let (mut leaver, mut wire) = (scene.client()?, scene.client()?);
+    leaver.query("begin")?;
+    leaver.query("insert into item (id, n) values (900, 900)")?;
+    leaver.query("insert into item (n) values (901)")?;
+    drop(leaver);
+    assert_eq!(fails_with(&mut wire, "insert into item (n) values ('x', 'y')"), 1136);
+    assert_eq!(wire.value("select last_insert_id()")?, "0");
+    Ok(())
 }
 
 fn a_statement_that_is_prepared_again_ends_no_transaction(scene: &MyScene<'_>) -> Result<()> {

@@ -166,13 +166,12 @@ impl ServerConnection {
         self.is_clean() && self.stream.is_quiet()
     }
 
-    /// Notes that a client whose last insert id is `own` may have got another one.
+    /// Notes that a client whose last insert id is `own` may have got another one. What another client may have made of it stays
+    /// that one's: the two could not be told apart.
     pub(crate) fn doubt_insert_id(&mut self, client: u64, own: u64) {
-        self.insert_id = match self.insert_id {
-            InsertId::Known(id) => InsertId::Of { client, before: (id != own).then_some(id) },
-            InsertId::Of { client: same, before } if same == client => InsertId::Of { client, before },
-            InsertId::Of { .. } => InsertId::Of { client, before: None },
-        };
+        if let InsertId::Known(id) = self.insert_id {
+            self.insert_id = InsertId::Of { client, before: (id != own).then_some(id) };
+        }
     }
 
     /// Notes that the variables here are these; the current database is what it is.

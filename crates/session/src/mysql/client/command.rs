@@ -210,7 +210,7 @@ impl Client {
         if self.holds(lease) || lease.unfit().is_some() {
             return Ok(Ok(()));
         }
-        let insert_id = lease.insert_id;
+        let (number, insert_id) = (self.shared.number(), lease.insert_id);
         let wants = LookBack {
             warnings: self.state.memory.wants_conditions(),
             insert_id: matches!(insert_id, InsertId::Of { .. }),
@@ -238,7 +238,9 @@ impl Client {
         if let Some(rows) = told.found_rows {
             memory.learn_found_rows(rows);
         }
-        if let (Some(told), InsertId::Of { before, .. }) = (told.insert_id, insert_id) {
+        if let (Some(told), InsertId::Of { client, before }) = (told.insert_id, insert_id)
+            && client == number
+        {
             memory.learn_insert_id(told, before);
         }
         Ok(Ok(()))

@@ -102,11 +102,11 @@ impl Client {
                 }
             }
         }
-        let insert_id = needs.insert_id
-            && match server.insert_id {
-                InsertId::Known(id) => id != self.state.memory.insert_id,
-                InsertId::Of { client, .. } => client != number,
-            };
+        let insert_id = match server.insert_id {
+            InsertId::Known(id) => needs.insert_id && id != self.state.memory.insert_id,
+            // Whoever has made something of it has left without being asked. From here on it could be taken for this client's.
+            InsertId::Of { client, .. } => client != number,
+        };
         let same = server.settings.converge(&mut self.state.settings)
             && server.to_close.is_empty()
             && needs.past == Past::Unseen;
