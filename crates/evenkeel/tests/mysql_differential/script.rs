@@ -191,7 +191,12 @@ fn command(dice: &mut Dice, sticky: bool, kind: Kind) -> Command {
         6 => Command::SetOption([0, 1, 1, 2][dice.roll(4)] % 2),
         7..11 => {
             let all = if sticky && dice.roll(3) == 0 { texts::PREPARED_STICKY } else { texts::PREPARED };
-            Command::Prepare { slot, text: all[dice.roll(all.len())] }
+            let text = match (kind, all[dice.roll(all.len())]) {
+                // To clients that know EOF packets, MySQL's packets of out parameters do not fit together; Evenkeel's do.
+                (Kind::MySql, "call gives(?)") => "call two_results()",
+                (_, text) => text,
+            };
+            Command::Prepare { slot, text }
         }
         11..19 => execute(dice, slot, sticky, kind),
         19 if sticky => Command::Fetch { slot, rows: [0, 1, 2, 100][dice.roll(4)] },

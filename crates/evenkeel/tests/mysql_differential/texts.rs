@@ -333,7 +333,8 @@ pub const PREPARED: &[&str] = &[
     "set time_zone = '+05:00'",
     "set names latin1",
     "select repeat(cast(? as char(9)), 100000)",
-    "select v from {t} where s = ? and v > ? order by id limit ?",
+    // No `LIMIT ?`: whether MySQL takes a fraction for it depends on what the statement, here a shared one, was executed with before.
+    "select v from {t} where s = ? and v > ? order by id limit 2",
 ];
 
 /// Texts to be prepared, whose execution may keep something.
