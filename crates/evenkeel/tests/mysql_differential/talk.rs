@@ -11,6 +11,7 @@
 //! - how many packets a login takes: Evenkeel knows the passwords, and asks for others than the server does;
 //! - what `FOUND_ROWS()` says in a session that has never asked for it: sessions ask once before they begin;
 //! - the order in which an OK packet tells of several variables, which is no other on each connection;
+//! - the flags that say that no index, or no good one, was used: servers choose by statistics that they gather now and then;
 //! - that a transaction has begun or ended, where MySQL tells so although nobody has asked for it: it does so by chance;
 //! - the collation in a column's definition, if it is of the same character set.
 
@@ -211,6 +212,10 @@ impl Connection {
             packet.body = self.same(std::mem::take(&mut packet.body));
             if packet.body.starts_with(b"\x03def") {
                 unify_collation(&mut packet.body, scene);
+            }
+            // Of both kinds of packets that end rows.
+            if let [0xfe, _, _, flags, _, ..] = &mut packet.body[..] {
+                *flags &= !INDEX_USE;
             }
             if let [0xfe, _, _, _, flags] = &mut packet.body[..] {
                 *flags &= !(STATE_CHANGED >> 8) as u8;
@@ -455,6 +460,7 @@ fn is_no_statement(command: &Command) -> bool {
         command,
         Command::Ping
             | Command::SetOption(_)
+            | Command::Fetch { .. }
             | Command::StmtReset { .. }
             | Command::InitDb(_)
             | Command::ResetConnection
@@ -493,6 +499,8 @@ fn status_at(ok: &[u8]) -> usize {
     at
 }
 
+/// `SERVER_QUERY_NO_GOOD_INDEX_USED`, `SERVER_QUERY_NO_INDEX_USED`.
+const INDEX_USE: u8 = 1 << 4 | 1 << 5;
 /// `SERVER_SESSION_STATE_CHANGED`.
 const STATE_CHANGED: u16 = 1 << 14;
 /// `SESSION_TRACK_TRANSACTION_STATE`.
