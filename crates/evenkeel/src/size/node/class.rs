@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::Result;
 use sizing::{Queue, Workload, real, time};
 
-use super::look::ClassEntry;
+use super::{load::hold_time, look::ClassEntry};
 use crate::size::{
     Terms,
     text::{shown, table},
@@ -78,8 +78,7 @@ impl ClassLoad {
         if self.rate <= 0.0 || self.hold <= 0.0 {
             return Ok(capped(now, "it had nothing to do: as it is"));
         }
-        let hold = Duration::from_secs_f64(self.hold).max(Duration::from_micros(1));
-        let work = Workload::new(self.rate, hold)?.varying(variation)?;
+        let work = Workload::new(self.rate, hold_time(self.hold))?.varying(variation)?;
         let queue = Queue::least(&work, terms.target)?.value;
         let full = if self.exhausted > 0 { "; it was full meanwhile, so look again after a change" } else { "" };
         Ok(capped(queue.connections(), &format!("the fewest for the wait{full}")))

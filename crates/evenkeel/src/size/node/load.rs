@@ -64,9 +64,7 @@ impl Load {
         if self.demand.rate <= 0.0 {
             return Ok(None);
         }
-        // A hold shorter than the histogram's resolution may have the sum 0.
-        let hold = Duration::from_secs_f64(self.demand.hold).max(Duration::from_micros(1));
-        let work = Workload::new(self.demand.rate * f64::from(instances), hold)?;
+        let work = Workload::new(self.demand.rate * f64::from(instances), hold_time(self.demand.hold))?;
         Ok(Some(work.varying(self.holds.variation().min(VARIATION_MOST))?))
     }
 
@@ -74,6 +72,12 @@ impl Load {
     pub(super) fn is_held_back(&self) -> bool {
         self.waiting_max >= 1.0 && self.waits.at_most(90.0).is_none_or(|wait| wait > self.holds.mean())
     }
+}
+
+/// How long a lease is kept, of what a page says. Below the histogram's resolution its sum may be 0. What is no time at all, since
+/// a page may say anything, is one that no [`Workload`] takes.
+pub(super) fn hold_time(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).max(Duration::from_micros(1))
 }
 
 /// What `looks` at a node, the first one first, say of each of its servers.

@@ -97,3 +97,11 @@ fn a_restart_is_told() {
     assert!(watched(&looks, "transaction").unwrap_err().to_string().contains("restarted"));
     assert!(watched(&[], "transaction").is_err());
 }
+
+#[test]
+fn a_page_that_tells_of_endless_leases_is_refused() {
+    for hold in [f64::INFINITY, 1e300, f64::NAN] {
+        let load = Load { demand: Demand { rate: 100.0, hold, ..Demand::default() }, ..Load::default() };
+        assert!(load.work(1).is_err(), "{hold}");
+    }
+}
