@@ -7,13 +7,14 @@ mod common;
 mod crowd;
 mod watch;
 
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use common::{DATABASE, PASSWORD, Setup, USER};
 use crowd::{beside_a_crowd, crowd};
 use testkit::{Result, Wire};
-use watch::{ADMIN, Over, TRUST, at_rest, console, show};
+use watch::{ADMIN, Over, SOON, TRUST, at_rest, console, show};
 
 #[test]
 fn a_light_user_is_served_beside_a_saturating_one() -> Result<()> {
@@ -55,8 +56,9 @@ fn guarantees_and_caps_hold_at_every_look() -> Result<()> {
             .collect();
         let look = || -> Result<()> {
             let mut console = console(&scene.evenkeel)?;
-            let mut settled = 0;
-            while settled < LOOKS {
+            let (began, mut settled) = (Instant::now(), 0);
+            while settled < LOOKS || counts.iter().any(|served| served.load(Ordering::Relaxed) == 0) {
+                assert!(began.elapsed() < SOON, "not everybody was served");
                 let routes = show(&mut console, "routes")?;
                 let held: u64 = routes.rows.iter().map(|row| routes.number(row, "held")).sum();
                 let closing: u64 = routes.rows.iter().map(|row| routes.number(row, "closing")).sum();

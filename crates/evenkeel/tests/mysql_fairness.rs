@@ -8,15 +8,16 @@ mod crowd;
 mod mysql;
 mod watch;
 
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use common::USER;
 use crowd::{beside_a_crowd, crowd};
 use mysql::{MyScene, MySetup};
 use testkit::mysql::Server;
 use testkit::{MyWire, Result};
-use watch::{Over, TRUST, at_rest, until_in_use};
+use watch::{Over, SOON, TRUST, at_rest, until_in_use};
 
 const PATIENT: &str = "[pool]\ncheckout_timeout = \"60s\"";
 
@@ -64,7 +65,7 @@ fn guarantees_and_caps(server: &Server) -> Result<()> {
             })
             .collect();
         let end = Over(&over);
-        let looked = look(&scene, BUDGET, LOOKS);
+        let looked = look(&scene, BUDGET, LOOKS, &counts);
         drop(end);
         let served = crowds.into_iter().try_for_each(|crowd| crowd.join().unwrap());
         looked.and(served)
@@ -74,10 +75,11 @@ fn guarantees_and_caps(server: &Server) -> Result<()> {
     at_rest(&scene.evenkeel)
 }
 
-/// Looks so many times, once everybody is at it, that the promises hold: by the metrics, which show all routes at once.
-fn look(scene: &MyScene<'_>, budget: u32, looks: u32) -> Result<()> {
-    let mut settled = 0;
-    while settled < looks {
+/// Looks so many times, and until everybody was served, that the promises hold: by the metrics, which show all routes at once.
+fn look(scene: &MyScene<'_>, budget: u32, looks: u32, counts: &[AtomicU32]) -> Result<()> {
+    let (began, mut settled) = (Instant::now(), 0);
+    while settled < looks || counts.iter().any(|served| served.load(Ordering::Relaxed) == 0) {
+        assert!(began.elapsed() < SOON, "not everybody was served");
         let (_, page) = scene.evenkeel.http("/metrics")?;
         let of = |family: &str, user: &str| -> u32 {
             let samples = page.lines().filter(|line| line.starts_with(&format!("{family}{{")));

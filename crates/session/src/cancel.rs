@@ -4,6 +4,7 @@
 //! before that count is back to zero, so a request that arrives late finds the same client's query, or none.
 
 use std::{
+    convert::Infallible,
     io,
     sync::{
         Arc,
@@ -12,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 use route::Address;
 
@@ -20,6 +24,9 @@ use crate::{dialling::Dialling, mysql, postgres::encryption};
 
 /// How long a cancel request may take to be delivered.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a query may go on after a request to stop it until it is asked again; twice as long each further time.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The most cancel requests on their way to one server connection at once. One more could only ask for the same, and each
 /// costs a connection that is not in the server's budget.
@@ -111,6 +118,20 @@ impl CancelTarget {
     /// The connection that the server at this address knows by this number.
     pub(crate) fn new(address: Address, process: u32, means: Means) -> Self {
         Self { address, process, means, traffic: Traffic::default() }
+    }
+
+    /// Asks for the end of the query again and again, until dropped. A request may overtake the query that it is meant for,
+    /// and servers forget what they were asked to stop while nothing ran.
+    pub(crate) async fn insist(self: &Arc<Self>) -> Infallible {
+        let mut pause = PATIENCE;
+        loop {
+            sleep(pause).await;
+            pause *= 2;
+            if let Some(underway) = Underway::new(self) {
+                // By a task of its own: a request that was begun arrives, so it is to be counted until it has.
+                tokio::spawn(underway.deliver()).await.ok();
+            }
+        }
     }
 
     /// Where the server is.

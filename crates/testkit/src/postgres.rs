@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Ending, run, signal_to};
+use crate::process::{Ending, freeze, run, signal_to};
 use crate::template::{self, DATA};
 use crate::{Install, Port, Process, Wire, poll_until};
 
@@ -204,7 +204,12 @@ impl Postgres {
     /// # Errors
     /// When the server is stopped.
     pub fn pause(&self) -> Result<()> {
-        self.signal_all(Signal::STOP)
+        freeze(self.process()?.id())?;
+        for child in self.children()? {
+            // A backend may end between listing and signalling.
+            freeze(child).ok();
+        }
+        Ok(())
     }
 
     /// Lets a frozen server go on.
@@ -212,7 +217,30 @@ impl Postgres {
     /// # Errors
     /// When the server is stopped.
     pub fn resume(&self) -> Result<()> {
-        self.signal_all(Signal::CONT)
+        self.process()?.signal(Signal::CONT)?;
+        for child in self.children()? {
+            // A backend may end between listing and signalling.
+            signal_to(child, Signal::CONT).ok();
+        }
+        Ok(())
+    }
+
+    /// Freezes one backend, by the number `pg_backend_pid()` reports.
+    ///
+    /// # Errors
+    /// When there is no such process among the server's children.
+    pub fn pause_backend(&self, backend: u32) -> Result<()> {
+        ensure!(self.children()?.contains(&backend), "{backend} is not a backend of this server");
+        freeze(backend)
+    }
+
+    /// Lets a frozen backend go on.
+    ///
+    /// # Errors
+    /// When there is no such process among the server's children.
+    pub fn resume_backend(&self, backend: u32) -> Result<()> {
+        ensure!(self.children()?.contains(&backend), "{backend} is not a backend of this server");
+        signal_to(backend, Signal::CONT)
     }
 
     /// Kills one backend with SIGKILL, by the number `pg_backend_pid()` reports.
@@ -332,16 +360,6 @@ impl Postgres {
         for database in &self.options.databases {
             self.psql(&format!("create database {}", identifier(database)))?;
             self.psql_in(database, "grant all on schema public to public")?;
-        }
-        Ok(())
-    }
-
-    fn signal_all(&self, signal: Signal) -> Result<()> {
-        let process = self.process()?;
-        process.signal(signal)?;
-        for child in self.children()? {
-            // A backend may end between listing and signalling.
-            signal_to(child, signal).ok();
         }
         Ok(())
     }

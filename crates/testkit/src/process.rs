@@ -194,6 +194,25 @@ pub(crate) fn signal_to(id: u32, signal: Signal) -> Result<()> {
     kill_process(pid, signal).with_context(|| format!("signal to process {id}"))
 }
 
+/// Freezes a process and returns once none of its threads runs: the signal alone only asks for it.
+///
+/// # Errors
+/// When there is no such process, or it goes on running.
+pub(crate) fn freeze(id: u32) -> Result<()> {
+    signal_to(id, Signal::STOP)?;
+    poll_until(FREEZE_LIMIT, &format!("process {id} to stand still"), || {
+        for task in fs::read_dir(format!("/proc/{id}/task"))? {
+            // A thread may end between listing and reading.
+            let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
+            let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.trim_start().chars().next());
+            if !matches!(state, Some('T' | 'Z' | 'X')) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    })
+}
+
 /// Raises our limit of open files, which children inherit, as far as allowed: thousands of clients need it.
 pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
@@ -280,6 +299,7 @@ fn guard(id: u32, ending: Ending, folder: Option<&Path>) -> Result<Child> {
 
 /// PostgreSQL kills children that ignore its immediate shutdown after 5 s (`SIGKILL_CHILDREN_AFTER_SECS`, postmaster.c).
 const QUIT_LIMIT: Duration = Duration::from_secs(8);
+const FREEZE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a program that is to end by itself may take, on a machine that is busy with other tests.
 const RUN_LIMIT: Duration = Duration::from_secs(300);

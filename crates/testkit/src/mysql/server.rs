@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::options::{Options, literal};
 use super::{Install, Kind, MyWire};
 use crate::certificates::{Authority, Files};
-use crate::process::{Ending, run, tail};
+use crate::process::{Ending, freeze, run, tail};
 use crate::template::{self, DATA};
 use crate::{Port, Process};
 
@@ -137,7 +137,7 @@ impl Server {
     /// # Errors
     /// When the server is stopped.
     pub fn pause(&self) -> Result<()> {
-        self.process()?.signal(Signal::STOP)
+        freeze(self.process()?.id())
     }
 
     /// Lets a frozen server go on.

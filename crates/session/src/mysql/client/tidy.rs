@@ -89,9 +89,13 @@ pub(super) fn release_when_calm(lease: Lease<MyConnector>) {
 
 async fn put_in_order(server: &mut Lease<MyConnector>, read: Vec<u8>, leftover: Leftover) -> Result<(), ServerError> {
     if !server.exchange.is_settled() || !read.is_empty() {
-        connector::settle(server, read).await?;
+        let cancel = server.cancel.clone();
+        tokio::select! {
+            settled = connector::settle(server, read) => settled?,
+            never = cancel.insist() => match never {},
+        }
         // A request to kill the query may come behind its end, and would meet the next one.
-        server.cancel.clone().calm().await;
+        cancel.calm().await;
     }
     if leftover == Leftover::Session {
         return connector::reset(server).await;

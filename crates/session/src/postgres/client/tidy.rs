@@ -99,7 +99,13 @@ pub(super) fn release_when_calm(lease: Lease<PgConnector>) {
 async fn put_in_order(server: &mut ServerConnection, read: Vec<u8>, leftover: Leftover) -> Result<(), ServerError> {
     if !server.exchange.is_settled() || !read.is_empty() {
         end_unit(server).await?;
-        connector::settle(server, read).await?;
+        let cancel = server.cancel.clone();
+        tokio::select! {
+            settled = connector::settle(server, read) => settled?,
+            never = cancel.insist() => match never {},
+        }
+        // A request may come behind the end of the query, and would meet the next one.
+        cancel.calm().await;
     }
     if server.exchange.transaction() != Transaction::Idle {
         connector::run(server, b"ROLLBACK").await?;

@@ -1,6 +1,6 @@
 //! What a verdict costs, in nanoseconds.
 //!
-//! `cargo run --release -p evenkeel-sql --example cost`
+//! `cargo run --release -p evenkeel-sql --example classify`
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
