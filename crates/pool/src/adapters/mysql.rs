@@ -125,7 +125,7 @@ impl Connector for Mysql {
         let Connection { conn, opts, server, .. } = connection;
         if conn.is_disconnected()
             && let Some(server) = server
-            && let Err(error) = self.killer.kill_query(&opts, &server, conn.id()).await
+            && let Err(error) = self.killer.kill(&opts, &server, conn.id()).await
         {
             tracing::debug!(%error, "a query could not be killed");
         }

@@ -26,9 +26,11 @@ use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Duration;
 
 use scheduler::{CloseReason, RouteId};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls, Socket};
@@ -39,6 +41,9 @@ use crate::pool::Pool;
 use dial::Dial;
 use traffic::Session as Standing;
 use watch::Watch;
+
+/// How long a query may go on after a request to cancel it until it is asked again; twice as long each further time.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(100);
 
 /// A pool of connections to the server of this URL, as `tokio-postgres` reads it, and the route of its user.
 ///
@@ -192,14 +197,21 @@ impl<T: Tls> Connector for Postgres<T> {
     /// would work on, in a connection that nobody counts any more.
     async fn close(&self, connection: Connection, _: CloseReason) {
         let Connection { client, config, watch, mut driver, .. } = connection;
-        if watch.is_answering()
-            && !client.is_closed()
-            && let Err(error) = Dial::new(&config, self.tls.as_ref()).cancel(&client).await
-        {
-            tracing::debug!(%error, "a query could not be cancelled");
-        }
+        let (token, mut patience) = (client.cancel_token(), CANCEL_PATIENCE);
         drop(client);
-        let _ = (&mut driver.0).await;
+        loop {
+            if watch.is_answering()
+                && !driver.0.is_finished()
+                && let Err(error) = Dial::new(&config, self.tls.as_ref()).cancel(&token).await
+            {
+                tracing::debug!(%error, "a query could not be cancelled");
+            }
+            // A request may overtake the query that it is meant for, and the server forgets it.
+            if timeout(patience, &mut driver.0).await.is_ok() {
+                return;
+            }
+            patience *= 2;
+        }
     }
 }
 

@@ -29,17 +29,18 @@ pub(super) async fn server_of(conn: &mut Conn) -> Result<Option<String>, mysql_a
 }
 
 impl Killer {
-    /// Kills what the connection with this number runs on that server. The connection stays.
+    /// Kills the connection with this number on that server, with what it runs. `KILL QUERY` would do nothing where it comes
+    /// before the query does, and the query would run on.
     ///
     /// # Errors
     /// There is no second connection, or it leads elsewhere.
-    pub(super) async fn kill_query(&self, opts: &Opts, server: &str, id: u32) -> Result<(), KillError> {
+    pub(super) async fn kill(&self, opts: &Opts, server: &str, id: u32) -> Result<(), KillError> {
         let Ok(_turn) = self.0.acquire().await else { return Ok(()) };
         let bare = OptsBuilder::from_opts(opts.clone()).init(Vec::<String>::new()).setup(Vec::<String>::new());
         let mut conn = Conn::new(bare).await?;
         let told = server_of(&mut conn).await?;
         let outcome = match told.as_deref() {
-            Some(told) if told == server => match conn.query_drop(format!("KILL QUERY {id}")).await {
+            Some(told) if told == server => match conn.query_drop(format!("KILL {id}")).await {
                 // That there is no such connection any more is as good (ER_NO_SUCH_THREAD).
                 Err(mysql_async::Error::Server(error)) if error.code == 1094 => Ok(()),
                 told => told.map_err(KillError::from),

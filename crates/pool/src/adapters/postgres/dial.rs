@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
-use tokio_postgres::{Client, Config, NoTls, Socket};
+use tokio_postgres::{CancelToken, Client, Config, NoTls, Socket};
 
 use super::watch::{Driver, Watch, Watched};
 use super::{Error, Tls};
@@ -50,9 +50,8 @@ impl<'a, T: Tls> Dial<'a, T> {
         Ok((client, Box::pin(Driver::new(connection, Arc::clone(watch)))))
     }
 
-    /// Asks the server to end the query of this client. It needs no connection of the budget: the server counts none for it.
-    pub(super) async fn cancel(&self, client: &Client) -> Result<(), Error> {
-        let token = client.cancel_token();
+    /// Asks the server to end the query of a client. It needs no connection of the budget: the server counts none for it.
+    pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
         match self.socket() {
             Some(path) => {
                 let stream = UnixStream::connect(path).await.map_err(Error::Socket)?;
