@@ -212,16 +212,26 @@ fn backend_of((pool, _): &App) -> pool::ConnId {
 
 async fn an_abandoned_query_is_cancelled_and_its_connection_closed(world: &World) {
     let app = open(&world.url(), &alone(Session::default()));
-    let lease = lend(&app).await;
-    let first = backend(&lease).await;
-    let asked = tokio::time::timeout(Duration::from_millis(100), lease.query_one("select pg_sleep(600)", &[])).await;
-    assert!(asked.is_err());
-    drop(lease);
-    let lease = lend(&app).await;
-    assert_ne!(backend(&lease).await, first);
-    // The server does not work on for nobody: the budget holds there too.
-    world.backends_become((0, 1));
-    drop(lease);
+    for frozen in [false, true] {
+        let lease = lend(&app).await;
+        let first = backend(&lease).await;
+        let process = u32::try_from(first).unwrap();
+        if frozen {
+            world.server.pause_backend(process).unwrap();
+        }
+        let query = lease.query_one("select pg_sleep(600)", &[]);
+        assert!(tokio::time::timeout(Duration::from_millis(100), query).await.is_err());
+        drop(lease);
+        if frozen {
+            // The request comes before the backend has seen the query, and is forgotten: another has to follow.
+            world.server.until_cancel_is_pending(process).unwrap();
+            world.server.resume_backend(process).unwrap();
+        }
+        let lease = lend(&app).await;
+        assert_ne!(backend(&lease).await, first);
+        // The server does not work on for nobody: the budget holds there too.
+        world.backends_become((0, 1));
+    }
     all_is_back(&app.0).await;
     app.0.close(Duration::from_secs(5)).await;
 }

@@ -1,15 +1,17 @@
 //! A real PostgreSQL server, or a primary with streaming replicas, for as long as a value lives.
 
+mod backends;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Ending, freeze, run, signal_to};
+use crate::process::{Ending, run};
 use crate::template::{self, DATA};
 use crate::{Install, Port, Process, Wire, poll_until};
 
@@ -199,61 +201,6 @@ impl Postgres {
         poll_until(START_LIMIT, "the replica to catch up", || Ok((self.psql(&question)? == "t").then_some(())))
     }
 
-    /// Freezes the whole server, as a host that hangs: sockets stay open, nothing answers.
-    ///
-    /// # Errors
-    /// When the server is stopped.
-    pub fn pause(&self) -> Result<()> {
-        freeze(self.process()?.id())?;
-        for child in self.children()? {
-            // A backend may end between listing and signalling.
-            freeze(child).ok();
-        }
-        Ok(())
-    }
-
-    /// Lets a frozen server go on.
-    ///
-    /// # Errors
-    /// When the server is stopped.
-    pub fn resume(&self) -> Result<()> {
-        self.process()?.signal(Signal::CONT)?;
-        for child in self.children()? {
-            // A backend may end between listing and signalling.
-            signal_to(child, Signal::CONT).ok();
-        }
-        Ok(())
-    }
-
-    /// Freezes one backend, by the number `pg_backend_pid()` reports.
-    ///
-    /// # Errors
-    /// When there is no such process among the server's children.
-    pub fn pause_backend(&self, backend: u32) -> Result<()> {
-        ensure!(self.children()?.contains(&backend), "{backend} is not a backend of this server");
-        freeze(backend)
-    }
-
-    /// Lets a frozen backend go on.
-    ///
-    /// # Errors
-    /// When there is no such process among the server's children.
-    pub fn resume_backend(&self, backend: u32) -> Result<()> {
-        ensure!(self.children()?.contains(&backend), "{backend} is not a backend of this server");
-        signal_to(backend, Signal::CONT)
-    }
-
-    /// Kills one backend with SIGKILL, by the number `pg_backend_pid()` reports.
-    ///
-    /// PostgreSQL takes this for a crash: it ends all other backends and recovers.
-    ///
-    /// # Errors
-    /// When there is no such process among the server's children.
-    pub fn kill9_backend(&self, backend: u32) -> Result<()> {
-        ensure!(self.children()?.contains(&backend), "{backend} is not a backend of this server");
-        signal_to(backend, Signal::KILL)
-    }
-
     /// Runs SQL as superuser through the real `psql` in database `postgres`; rows are lines, columns split by `|`.
     ///
     /// # Errors
@@ -335,16 +282,6 @@ impl Postgres {
     /// When the server is stopped.
     pub fn process(&self) -> Result<&Process> {
         self.process.as_ref().context("the server is stopped")
-    }
-
-    /// Process ids of the server's living children: backends and background workers.
-    ///
-    /// # Errors
-    /// When the server is stopped.
-    pub fn children(&self) -> Result<Vec<u32>> {
-        let parent = self.process()?.id();
-        let list = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
-        Ok(list.split_whitespace().filter_map(|id| id.parse().ok()).collect())
     }
 
     fn create(&self) -> Result<()> {

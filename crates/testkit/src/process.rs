@@ -213,6 +213,16 @@ pub(crate) fn freeze(id: u32) -> Result<()> {
     })
 }
 
+/// Whether a signal was sent to a process that has not taken it yet, as `/proc/ID/status` tells (proc(5), `ShdPnd`).
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn has_pending(id: u32, signal: Signal) -> Result<bool> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).context("no ShdPnd")?;
+    Ok(u64::from_str_radix(mask.trim(), 16)? >> (signal.as_raw() - 1) & 1 == 1)
+}
+
 /// Raises our limit of open files, which children inherit, as far as allowed: thousands of clients need it.
 pub fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
