@@ -2,6 +2,7 @@
 
 mod contender;
 mod fairness;
+mod forwarder;
 mod mysql;
 mod pg;
 mod pools;

@@ -13,6 +13,7 @@ use testkit::{Evenkeel, MyWire, Process, Sysbench};
 
 use super::Arguments;
 use super::contender::{Cell, build_evenkeel, order};
+use super::forwarder::{self, Forwarder};
 use super::router::{self, Router};
 use super::usage;
 use crate::report::{Table, whole};
@@ -42,6 +43,7 @@ enum Between {
     Nothing,
     Evenkeel(Evenkeel),
     Router(Router),
+    Forwarder(Forwarder),
 }
 
 /// One run of sysbench on one way.
@@ -135,6 +137,13 @@ fn ways(binary: &std::path::Path, server: &Server) -> Result<Vec<Way>> {
         }
         Err(why) => skipped("MySQL Router", &format!("{why:#}")),
     }
+    match Forwarder::start(&server.address()) {
+        Ok(haproxy) => {
+            let (port, between) = (haproxy.port(), Between::Forwarder(haproxy));
+            ways.push(Way { name: forwarder::NAME, port, user: USER, password: PASSWORD, between });
+        }
+        Err(why) => skipped("HAProxy", &format!("{why:#}")),
+    }
     for process in ways.iter().filter_map(Way::process) {
         process.prefer();
     }
@@ -151,6 +160,7 @@ impl Way {
             Between::Nothing => None,
             Between::Evenkeel(evenkeel) => Some(evenkeel.process()),
             Between::Router(router) => Some(router.process()),
+            Between::Forwarder(haproxy) => Some(haproxy.process()),
         }
     }
 
