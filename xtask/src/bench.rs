@@ -60,7 +60,7 @@ enum What {
     MysqlFairness,
     /// pgbench through the pooler: CPU, throughput, latency, memory, logins.
     Pg,
-    /// sysbench through the pooler, MySQL Router and directly: CPU, throughput, latency, memory.
+    /// sysbench through the pooler, MySQL Router, a plain TCP proxy (HAProxy) and directly: CPU, throughput, latency, memory.
     Mysql,
     /// What `evenkeel size` advises, beside the throughput and the waits of other sizes.
     Sizing,

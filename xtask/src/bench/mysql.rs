@@ -100,7 +100,7 @@ fn bench(arguments: &Arguments, server: &Server, ways: &[Way]) -> Result<String>
         }
     }
     let mut text = work_table(ways, &cells);
-    if let Some(theirs) = ways.iter().position(|way| matches!(way.between, Between::Router(_))) {
+    for theirs in EVENKEEL + 1..ways.len() {
         write!(text, "\nRatios, Evenkeel to {} (below 1 is less):\n\n", ways[theirs].name)?;
         text.push_str(&ratio_table(&cells, &clients, theirs));
     }
@@ -304,7 +304,9 @@ fn preface(arguments: &Arguments) -> Result<String> {
          machine, so queries per second mean little;\nCPU per query is what carries over. No run had an error; deadlocks are \
          between sysbench's own transactions, which it\nrepeats. Router shares connections with MySQL only: with MariaDB its \
          sharing fails, so every client has a server connection\nof its own there. With statements prepared Router \
-         hardly shares either. See BENCHMARKING.md.\n",
+         hardly shares either. HAProxy takes part where it is installed, with one\nthread and as a TCP proxy: it only moves \
+         bytes between each client and a server connection of its own, and so shows what\na proxy costs on this machine that \
+         does nothing else. See BENCHMARKING.md.\n",
         arguments.repeat.max(1),
         arguments.duration().as_secs(),
     ))
