@@ -6,6 +6,7 @@ mod exposition;
 mod http;
 mod load;
 mod look;
+mod parts;
 mod report;
 
 use std::{

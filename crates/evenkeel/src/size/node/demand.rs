@@ -76,14 +76,16 @@ fn unknown(parts: &[Part], mean: f64) -> f64 {
         return 1.0;
     }
     let variance = parts.iter().map(|part| (part.busy() - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    1.0 + STUDENT * (variance / count).sqrt() / mean
+    let quantile = STUDENT[(parts.len() - 2).min(STUDENT.len() - 1)];
+    1.0 + quantile * (variance / count).sqrt() / mean
 }
 
 /// Standard deviations beyond which something is no chance: one in 700.
 pub(super) const CHANCE: f64 = 3.0;
 
-/// Student's t for 97.5 % and 14 degrees of freedom: a watch has 15 parts.
-const STUDENT: f64 = 2.145;
+/// Student's t for 97.5 % with 1 to 14 degrees of freedom: a watch has 15 parts at most.
+const STUDENT: [f64; 14] =
+    [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145];
 
 #[cfg(test)]
 mod tests {

@@ -7,9 +7,10 @@ use sizing::Workload;
 
 use super::{
     class::ClassLoad,
-    demand::{CHANCE, Demand, Part},
+    demand::{CHANCE, Demand},
     exposition::Distribution,
     look::{Look, RouteEntry, RouteName, ServerEntry},
+    parts::parts,
 };
 
 /// What one server had to do.
@@ -146,20 +147,6 @@ fn load(looks: &[Look], names: &[&RouteName], in_sessions: bool) -> Result<Load>
 fn beyond(seen: f64, busy: f64, looks: usize) -> u32 {
     let chance = CHANCE * (busy.max(1.0) / looks as f64).sqrt();
     if seen > busy + chance { (seen - busy).round() as u32 } else { 0 }
-}
-
-/// What happened between each look and the next.
-fn parts(looks: &[Look], names: &[&RouteName]) -> Vec<Part> {
-    let holds = |look: &Look, of: fn(&Distribution) -> f64| -> f64 {
-        names.iter().filter_map(|name| look.routes.get(name)).map(|counts| of(&counts.holds)).sum()
-    };
-    let between = |of, two: &[Look]| (holds(&two[1], of) - holds(&two[0], of)).max(0.0);
-    let part = |two: &[Look]| Part {
-        seconds: two[1].at.duration_since(two[0].at).as_secs_f64().max(1e-3),
-        leases: between(Distribution::count, two),
-        held: between(Distribution::sum, two),
-    };
-    looks.windows(2).map(part).collect()
 }
 
 fn in_use(look: &Look, routes: &[RouteLoad]) -> f64 {
