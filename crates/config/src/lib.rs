@@ -34,6 +34,8 @@ mod diff;
 mod document;
 mod encryption;
 pub mod keys;
+mod misplaced;
+pub mod pgbouncer;
 mod phrase;
 mod problem;
 pub mod reference;

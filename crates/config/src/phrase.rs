@@ -2,6 +2,8 @@
 
 use route::nearest;
 
+use crate::misplaced;
+
 /// Serde's words for kinds of values, and ours.
 const KINDS: [(&str, &str); 12] = [
     ("a boolean", "true or false"),
@@ -24,7 +26,7 @@ pub(crate) fn of_serde(message: &str, key: &str) -> (String, Option<String>) {
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
         let found = quoted.next().unwrap_or_default();
-        return (format!("unknown key `{found}`"), Some(did_you_mean(found, quoted.collect())));
+        return (format!("unknown key `{found}`"), Some(misplaced::hint(found, quoted.collect())));
     }
     if message.starts_with("unknown variant") {
         let found = quoted.next().unwrap_or_default();
@@ -56,6 +58,13 @@ pub(crate) fn did_you_mean(found: &str, known: Vec<&str>) -> String {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("known are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// `` `a`, `b` and `c` ``; `None` without any.
+pub(crate) fn listed(names: &[String]) -> Option<String> {
+    let (last, others) = names.split_last()?;
+    let others: Vec<String> = others.iter().map(|name| format!("`{name}`")).collect();
+    Some(if others.is_empty() { format!("`{last}`") } else { format!("{} and `{last}`", others.join(", ")) })
 }
 
 fn ours(kind: &str) -> &str {

@@ -32,10 +32,8 @@ pub fn page() -> String {
     let schema = schema();
     let mut page = String::from(HEAD);
     for (section, keys) in entries(&schema) {
-        let (heading, keys_of) = match keys.get("items") {
-            Some(items) => (format!("[[{section}]]"), resolve(&schema, items)),
-            None => (format!("[{section}]"), resolve(&schema, keys)),
-        };
+        let heading = heading(section, keys);
+        let keys_of = resolve(&schema, keys.get("items").unwrap_or(keys));
         let about = text(keys, "description").or_else(|| text(keys_of, "description")).unwrap_or_default();
         let required: Vec<&str> =
             keys_of.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
@@ -77,6 +75,17 @@ pub(crate) fn has_key(schema: &Value, section: &str, key: &str) -> bool {
 /// The keys of a section.
 pub(crate) fn keys_of(schema: &Value, section: &str) -> Vec<String> {
     keys(schema, section).into_iter().flat_map(|keys| keys.keys().cloned()).collect()
+}
+
+/// The sections that have this key, as a file writes them: `[pool]`, `[[servers]]`.
+pub(crate) fn sections_with(schema: &Value, key: &str) -> Vec<String> {
+    let sections = entries(schema).filter(|(section, _)| has_key(schema, section, key));
+    sections.map(|(section, about)| heading(section, about)).collect()
+}
+
+/// A section as a file writes it.
+fn heading(section: &str, about: &Value) -> String {
+    if about.get("items").is_some() { format!("[[{section}]]") } else { format!("[{section}]") }
 }
 
 /// The keys of a section, or of its entries, with what is said of them.

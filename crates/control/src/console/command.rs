@@ -7,7 +7,7 @@ use route::nearest;
 
 use crate::{
     Shutdown,
-    tables::{TOPICS, values::PGBOUNCER_KEYS},
+    tables::{TOPICS, values::pgbouncer_keys},
 };
 
 use super::{
@@ -106,7 +106,7 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("application_name", ""),
 ];
 
-/// Those of [`PGBOUNCER_KEYS`] that are times.
+/// Those of [`pgbouncer_keys`] that are times.
 const TIMES: [&str; 3] = ["pool.max_lifetime", "pool.idle_timeout", "pool.checkout_timeout"];
 
 impl Command {
@@ -196,15 +196,15 @@ fn set(rest: &[Token]) -> Result<Command, CommandError> {
 
 /// The key that is meant: PgBouncer's names are known, and so are keys of `[pool]` without their section.
 fn key_of(name: &str, value: &Token) -> Setting {
-    let theirs = PGBOUNCER_KEYS.iter().find(|(_, theirs)| theirs.eq_ignore_ascii_case(name));
+    let theirs = pgbouncer_keys().find(|(_, theirs)| theirs.eq_ignore_ascii_case(name));
     match (theirs, value) {
         // Its times are in seconds.
         (Some((ours, _)), Token::Word(text) | Token::Text(text))
-            if TIMES.contains(ours) && !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) =>
+            if TIMES.contains(&ours) && !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) =>
         {
-            Setting { key: (*ours).into(), value: Token::Text(format!("{text}s")) }
+            Setting { key: ours.into(), value: Token::Text(format!("{text}s")) }
         }
-        (Some((ours, _)), value) => Setting { key: (*ours).into(), value: value.clone() },
+        (Some((ours, _)), value) => Setting { key: ours.into(), value: value.clone() },
         (None, value) if name.contains('.') => Setting { key: name.into(), value: value.clone() },
         (None, value) => Setting { key: format!("pool.{name}"), value: value.clone() },
     }

@@ -86,14 +86,14 @@ pub(crate) struct Setting {
     amended: bool,
 }
 
-/// Keys of ours under PgBouncer's names, for tools that look for these.
-pub(crate) const PGBOUNCER_KEYS: [(&str, &str); 5] = [
-    ("limits.max_clients", "max_client_conn"),
-    ("pool.mode", "pool_mode"),
-    ("pool.max_lifetime", "server_lifetime"),
-    ("pool.idle_timeout", "server_idle_timeout"),
-    ("pool.checkout_timeout", "query_wait_timeout"),
-];
+/// The names of PgBouncer that our keys also appear under, for tools that look for these.
+const PGBOUNCER_NAMES: [&str; 5] =
+    ["max_client_conn", "pool_mode", "server_lifetime", "server_idle_timeout", "query_wait_timeout"];
+
+/// Keys of ours under PgBouncer's names: (ours, theirs).
+pub(crate) fn pgbouncer_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PGBOUNCER_NAMES.into_iter().filter_map(|theirs| Some((config::pgbouncer::key_of(theirs)?, theirs)))
+}
 
 /// Every key, with its section: `pool.mode`, `servers.pg-a.budget`. The configuration has no secrets in it.
 pub(crate) fn config(view: &View) -> Vec<Setting> {
@@ -129,7 +129,7 @@ fn settings(config: &Config) -> Vec<Setting> {
     for setting in &mut settings {
         setting.amended = config.is_amended(&setting.key);
     }
-    for (ours, theirs) in PGBOUNCER_KEYS {
+    for (ours, theirs) in pgbouncer_keys() {
         if let Some(setting) = settings.iter().find(|setting| setting.key == ours) {
             settings.push(Setting { key: theirs.into(), ..setting.clone() });
         }
@@ -215,9 +215,10 @@ mod tests {
         assert!(find("listen.http").restart && !limit.restart);
         assert_eq!(find("servers.pg-a.budget").value.as_deref(), Some("9"));
         assert_eq!(find("pool.mode").value.as_deref(), Some("transaction"));
-        for (ours, theirs) in PGBOUNCER_KEYS {
+        for (ours, theirs) in pgbouncer_keys() {
             assert_eq!(find(ours).value, find(theirs).value);
         }
+        assert_eq!(pgbouncer_keys().count(), PGBOUNCER_NAMES.len(), "each is a key here");
         let changed: Vec<_> = settings.iter().filter(|setting| setting.amended).map(|setting| &*setting.key).collect();
         assert_eq!(changed, ["pool.max_uses"]);
         assert!(!format!("{settings:?}").contains("xyzzy"));
