@@ -14,6 +14,9 @@
 //! # Ok::<(), pool::druid::Error>(())
 //! ```
 
+mod effect;
+mod encryption;
+mod parameters;
 mod properties;
 mod setting;
 mod translate;
@@ -41,7 +44,7 @@ pub struct Import {
 /// What became of one property.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Note {
-    /// Its name, as Druid spells it; of a parameter of the URL, `url?` and its name.
+    /// Its name, as Druid spells it; of a parameter of the URL, `url?` and its name; of `connectionProperties` likewise.
     pub property: String,
     /// Its value; `None` for what was not given, and for secrets.
     pub given: Option<String>,

@@ -137,6 +137,32 @@ fn what_hangs_together_is_translated_together() {
     }
 }
 
+/// The link to the server was the driver's and is ours now: dropped, it would be `prefer`, which trusts whoever answers.
+#[test]
+fn encryption_of_the_url_is_not_dropped() {
+    for (text, property, lines) in [
+        ("url=jdbc:mysql://db/x?sslMode=VERIFY_IDENTITY", "url?sslMode", &["tls = \"verify_full\""][..]),
+        ("url=jdbc:mysql://db/x?useSSL=true&requireSSL=true", "url?requireSSL", &["tls = \"require\""]),
+        ("url=jdbc:postgresql://db/x?sslmode=verify-full", "url?sslmode", &["tls = \"verify_full\""]),
+        (
+            "url=jdbc:postgresql://db/x?sslmode=verify-ca&sslrootcert=/etc/ca.crt",
+            "url?sslrootcert",
+            &["tls_ca = \"/etc/ca.crt\""],
+        ),
+        (
+            "url=jdbc:mysql://db/x\nconnectionProperties=druid.stat.mergeSql=true;useSSL=true;requireSSL=true",
+            "connectionProperties?requireSSL",
+            &["tls = \"require\""],
+        ),
+        ("url=jdbc:mysql://db/x?trustCertificateKeyStoreUrl=file:a", "url?trustCertificateKeyStoreUrl", &[]),
+    ] {
+        let import = one(text);
+        assert_eq!(of(&import, property).1, lines, "{text}");
+        let told = import.notes.iter().any(|note| note.why.contains("stays as it is"));
+        assert!(!told, "{text}");
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_said_and_sets_nothing() {
     for (text, property) in [
@@ -145,6 +171,7 @@ fn what_cannot_be_read_is_said_and_sets_nothing() {
         ("testWhileIdle=yes", "testWhileIdle"),
         ("phyTimeoutMillis=99999999999999", "phyTimeoutMillis"),
         ("url=jdbc:oracle:thin:@db", "url"),
+        ("url=jdbc:mysql://db/x?sslMode=${mode}", "url?sslMode"),
     ] {
         assert_eq!(of(&one(text), property), (Outcome::Unreadable, vec![]), "{text}");
     }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::effect::Effect;
+use super::parameters::Link;
 use super::setting::{Place, Setting, Value};
 use super::url::{self, JdbcUrl};
 use super::{Bean, Note, Outcome};
@@ -54,7 +56,7 @@ const WITHOUT_MEANING: [(&str, &str); 38] = [
 const CONNECT_ERRORS: &str = "failed connects are tried again with a growing pause, and waiters keep their deadline";
 const STATEMENTS: &str = "prepared statements follow their client by themselves; see `[prepared]`";
 const SESSION: &str = "it is state of the session, which the driver sets and which follows its client";
-const QUERIES: &str = "the limit of a query is not the pool's: `timeouts.query`, or the driver's own";
+pub(super) const QUERIES: &str = "the limit of a query is not the pool's: `timeouts.query`, or the driver's own";
 const FILTERS: &str = "filters work inside the application's driver";
 
 /// Properties that are translated, in the order in which Druid's documentation has them.
@@ -113,55 +115,22 @@ pub(super) fn known() -> impl Iterator<Item = &'static str> {
 /// What became of each property, given or not.
 pub(super) fn notes(bean: &Bean) -> Vec<Note> {
     let mut notes = Vec::new();
+    let link = Link::of(bean);
     for (name, value) in &bean.properties {
         let Effect { outcome, settings, why } = effect(bean, name, value.trim());
         notes.push(Note { property: name.clone(), given: shown(name, value), outcome, settings, why });
-        if name == "url"
-            && let Some(url) = url::read(value)
-        {
-            notes.extend(url.parameters.iter().map(|(name, value)| parameter(name, value)));
-        }
+        notes.extend(link.notes(name, value));
     }
     notes.extend(not_given(bean));
     notes
 }
 
 /// A value that may be shown.
-fn shown(name: &str, value: &str) -> Option<String> {
+pub(super) fn shown(name: &str, value: &str) -> Option<String> {
     let secret = name.to_ascii_lowercase().contains("password");
     // Parameters of a URL have notes of their own, and may be secrets.
     let open = value.split('?').next().filter(|_| name == "url").unwrap_or(value);
     (!secret).then(|| open.to_owned())
-}
-
-/// What a property does.
-struct Effect {
-    outcome: Outcome,
-    settings: Vec<Setting>,
-    why: String,
-}
-
-impl Effect {
-    fn mapped(settings: Vec<Setting>, why: &str) -> Self {
-        Self { outcome: Outcome::Mapped, settings, why: why.into() }
-    }
-
-    fn pool(key: &'static str, value: Value, why: &str) -> Self {
-        Self::mapped(vec![Setting::pool(key, value)], why)
-    }
-
-    fn holds(why: &str) -> Self {
-        Self { outcome: Outcome::Default, settings: Vec::new(), why: why.into() }
-    }
-
-    fn ignored(why: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Ignored, settings: Vec::new(), why: why.into() }
-    }
-
-    fn unreadable(expected: &str) -> Self {
-        let why = format!("{expected} is expected; a placeholder must be replaced first");
-        Self { outcome: Outcome::Unreadable, settings: Vec::new(), why }
-    }
 }
 
 fn effect(bean: &Bean, name: &str, value: &str) -> Effect {
@@ -317,8 +286,8 @@ fn url(value: &str) -> Effect {
             "a URL such as jdbc:mysql://host:3306/database or jdbc:postgresql://host:5432/database",
         );
     };
-    let JdbcUrl { protocol, host, port, port_is_given, database, has_more_hosts, .. } = url;
-    let mut settings = vec![server("protocol", protocol), server("address", &format!("{host}:{port}"))];
+    let JdbcUrl { driver, host, port, port_is_given, database, has_more_hosts, .. } = url;
+    let mut settings = vec![server("protocol", driver.protocol()), server("address", &format!("{host}:{port}"))];
     let database =
         database.map(|name| Setting { place: Place::Database, key: "name", value: Value::Text(name.into()) });
     settings.extend(database);
@@ -328,23 +297,6 @@ fn url(value: &str) -> Effect {
         (true, false) => "",
     };
     Effect::mapped(settings, why)
-}
-
-/// A parameter of the URL.
-fn parameter(name: &str, value: &str) -> Note {
-    let effect = match name {
-        "connectTimeout" => match number(value).and_then(|number| u64::try_from(number).ok()) {
-            Some(time @ 1..=MILLIS_MAX) => {
-                Effect::pool("connect_timeout", Value::Period(Duration::from_millis(time)), "")
-            }
-            _ => Effect::holds("not above zero, so the default holds"),
-        },
-        "socketTimeout" => Effect::ignored(QUERIES),
-        "autoReconnect" => Effect::ignored("a connection that broke is replaced before anyone gets it"),
-        _ => Effect::ignored("a matter of the driver, which stays as it is"),
-    };
-    let Effect { outcome, settings, why } = effect;
-    Note { property: format!("url?{name}"), given: shown(name, value), outcome, settings, why }
 }
 
 fn validation_query(bean: &Bean, value: &str) -> Effect {
@@ -401,9 +353,9 @@ fn user(name: &str) -> Setting {
 }
 
 /// The longest duration that a configuration takes: a year, in milliseconds.
-const MILLIS_MAX: u64 = 366 * 86_400_000;
+pub(super) const MILLIS_MAX: u64 = 366 * 86_400_000;
 
-fn number(value: &str) -> Option<i64> {
+pub(super) fn number(value: &str) -> Option<i64> {
     value.parse().ok()
 }
 

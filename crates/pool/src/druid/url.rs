@@ -1,10 +1,34 @@
 //! JDBC URLs.
 
+/// Whose words its parameters are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    Postgres,
+    Mysql,
+    Mariadb,
+}
+
+impl Driver {
+    /// What it speaks, as the program calls it.
+    pub(super) const fn protocol(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mysql | Self::Mariadb => "mysql",
+        }
+    }
+
+    const fn usual_port(self) -> u16 {
+        match self {
+            Self::Postgres => 5432,
+            Self::Mysql | Self::Mariadb => 3306,
+        }
+    }
+}
+
 /// What a JDBC URL names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct JdbcUrl<'t> {
-    /// As the program calls it.
-    pub(super) protocol: &'static str,
+    pub(super) driver: Driver,
     pub(super) host: &'t str,
     /// The port, or that of the protocol where none is given, or none that can be one.
     pub(super) port: u16,
@@ -20,9 +44,10 @@ pub(super) struct JdbcUrl<'t> {
 pub(super) fn read(url: &str) -> Option<JdbcUrl<'_>> {
     let (scheme, rest) = url.trim().strip_prefix("jdbc:")?.split_once("//")?;
     // `mysql:loadbalance:` and the like are MySQL as well.
-    let (protocol, usual_port) = match scheme.split(':').next()? {
-        "mysql" | "mariadb" => ("mysql", 3306),
-        "postgresql" => ("postgres", 5432),
+    let driver = match scheme.split(':').next()? {
+        "mysql" => Driver::Mysql,
+        "mariadb" => Driver::Mariadb,
+        "postgresql" => Driver::Postgres,
         _ => return None,
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -37,9 +62,9 @@ pub(super) fn read(url: &str) -> Option<JdbcUrl<'_>> {
     let given = port.and_then(|port| port.parse().ok());
     let parameters = query.split('&').filter(|pair| !pair.is_empty());
     Some(JdbcUrl {
-        protocol,
+        driver,
         host: if host.is_empty() { "localhost" } else { host },
-        port: given.unwrap_or(usual_port),
+        port: given.unwrap_or_else(|| driver.usual_port()),
         port_is_given: port.is_none() || given.is_some(),
         database: Some(database).filter(|name| !name.is_empty()),
         parameters: parameters.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect(),
@@ -53,8 +78,8 @@ mod tests {
 
     #[test]
     fn urls_are_taken_apart() {
-        let plain = |protocol, host, port, database| JdbcUrl {
-            protocol,
+        let plain = |driver, host, port, database| JdbcUrl {
+            driver,
             host,
             port,
             port_is_given: true,
@@ -63,11 +88,11 @@ mod tests {
             has_more_hosts: false,
         };
         for (url, expected) in [
-            ("jdbc:mysql://db:3307/shop", plain("mysql", "db", 3307, Some("shop"))),
-            ("jdbc:mariadb:replication://db/shop", plain("mysql", "db", 3306, Some("shop"))),
-            ("jdbc:postgresql://[::1]/", plain("postgres", "[::1]", 5432, None)),
-            ("jdbc:postgresql://[::1]:6000", plain("postgres", "[::1]", 6000, None)),
-            ("jdbc:mysql:///shop", plain("mysql", "localhost", 3306, Some("shop"))),
+            ("jdbc:mysql://db:3307/shop", plain(Driver::Mysql, "db", 3307, Some("shop"))),
+            ("jdbc:mariadb:replication://db/shop", plain(Driver::Mariadb, "db", 3306, Some("shop"))),
+            ("jdbc:postgresql://[::1]/", plain(Driver::Postgres, "[::1]", 5432, None)),
+            ("jdbc:postgresql://[::1]:6000", plain(Driver::Postgres, "[::1]", 6000, None)),
+            ("jdbc:mysql:///shop", plain(Driver::Mysql, "localhost", 3306, Some("shop"))),
         ] {
             assert_eq!(read(url), Some(expected), "{url}");
         }
