@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use scheduler::{Home, StateKey};
+use scheduler::{FOREVER, Home, StateKey};
 use tokio::time::Instant;
 
 use crate::connector::Connector;
@@ -48,11 +48,10 @@ impl Checkout {
         }
     }
 
-    /// The same, given up after this long from now.
+    /// The same, given up after this long from now; after 100 years at most.
     #[must_use]
     pub fn within(self, time: Duration) -> Self {
-        // A deadline beyond the clock's range is none that could be met earlier than the default.
-        Self { deadline: Instant::now().checked_add(time), ..self }
+        Self { deadline: Some(Instant::now() + time.min(FOREVER)), ..self }
     }
 
     /// The same, preferring connections in this session state.

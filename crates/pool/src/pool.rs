@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scheduler::{
-    Admission, ClassId, ClassLimits, Home, OverLimit, Request, RouteId, RouteLimits, RouteView, StateKey, Time, Totals,
-    TransactionLimit,
+    Admission, ClassId, ClassLimits, FOREVER, Home, OverLimit, Request, RouteId, RouteLimits, RouteView, StateKey,
+    Time, Totals, TransactionLimit,
 };
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
@@ -260,7 +260,7 @@ impl<C: Connector> Pool<C> {
             ledger.scheduler.drain(now);
             before
         });
-        let until = began + deadline;
+        let until = began + deadline.min(FOREVER);
         loop {
             let emptied = self.shared.empty.notified();
             tokio::pin!(emptied);

@@ -6,7 +6,8 @@ use scheduler::{Limits, Moves, Recycling, Reuse};
 
 /// How a [`Pool`](crate::Pool) behaves. The default is safe and good for one application beside others on a server.
 ///
-/// What concerns one route (its weight, guarantee, cap and `min_idle`) is in [`RouteLimits`](crate::RouteLimits).
+/// What concerns one route (its weight, guarantee, cap and `min_idle`) is in [`RouteLimits`](crate::RouteLimits). Where `None`
+/// ends a connection never, zero does as well; durations above 100 years are taken to be that long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The most connections to the server, in every state from connecting to closing.
@@ -102,14 +103,13 @@ impl Settings {
         }
     }
 
-    /// The scheduler's part about the lives of connections. A jitter that is no number is none.
+    /// The scheduler's part about the lives of connections.
     pub(crate) fn recycling(&self) -> Recycling {
-        let jitter = if self.lifetime_jitter.is_nan() { 0.0 } else { self.lifetime_jitter.clamp(0.0, 0.5) };
         Recycling {
             idle_timeout: self.idle_timeout,
             max_idle_timeout: self.max_idle_timeout,
             max_lifetime: self.max_lifetime,
-            lifetime_jitter: jitter,
+            lifetime_jitter: self.lifetime_jitter,
             max_uses: self.max_uses,
         }
     }
@@ -126,10 +126,7 @@ mod tests {
 
     #[test]
     fn settings_that_would_serve_nobody_are_mended() {
-        let odd = Settings { connect_concurrency: 0, lifetime_jitter: f64::NAN, ..Settings::default() };
+        let odd = Settings { connect_concurrency: 0, ..Settings::default() };
         assert_eq!(odd.limits().connect_concurrency, 1);
-        assert_eq!(odd.recycling().lifetime_jitter, 0.0);
-        let wild = Settings { lifetime_jitter: 7.0, ..Settings::default() };
-        assert_eq!(wild.recycling().lifetime_jitter, 0.5);
     }
 }

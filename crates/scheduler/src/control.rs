@@ -13,6 +13,7 @@ use crate::types::{CloseReason, ExpireReason, Limits, Realm, Recycling, RouteId,
 impl Scheduler {
     /// Changes what holds for the server. A smaller budget closes idle connections now, the rest as they come back.
     pub fn set_limits(&mut self, limits: Limits, now: Time) {
+        let limits = limits.sound();
         if limits.probe_after != self.limits.probe_after {
             self.ceiling.set_probe_after(limits.probe_after, now);
         }
@@ -24,7 +25,7 @@ impl Scheduler {
 
     /// Changes how long connections live, those that live already included.
     pub fn set_recycling(&mut self, recycling: Recycling, now: Time) {
-        self.recycling = recycling;
+        self.recycling = recycling.sound();
         self.expiries = Heap::default();
         let idle: Vec<u32> = self.idle_indices().collect();
         for conn in idle {

@@ -100,7 +100,7 @@ impl Ceiling {
                 *self = Self::Lowered { level: held, since, delay, probe_at };
                 return;
             }
-            Self::Lowered { delay, .. } => (delay * 2).min(probe_after * PROBE_DELAY_MAX),
+            Self::Lowered { delay, .. } => delay.saturating_mul(2).min(probe_after.saturating_mul(PROBE_DELAY_MAX)),
         };
         *self = Self::Lowered { level: held, since: now, delay, probe_at: now.after(delay) };
     }

@@ -102,8 +102,8 @@ impl Scheduler {
     #[must_use]
     pub fn new(limits: Limits, recycling: Recycling, seed: u64, now: Time) -> Self {
         let mut scheduler = Self {
-            limits,
-            recycling,
+            limits: limits.sound(),
+            recycling: recycling.sound(),
             mode: Mode::Running,
             rng: Rng::new(seed),
             conns: Slots::new(),

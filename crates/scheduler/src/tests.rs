@@ -4,6 +4,7 @@ mod audit;
 mod classes;
 mod containers;
 mod properties;
+mod recycling;
 mod rekeys;
 mod siblings;
 

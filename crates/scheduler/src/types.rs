@@ -94,6 +94,9 @@ pub enum Reuse {
     LeastRecent,
 }
 
+/// 100 years. A longer duration in a limit is taken to be this one, so that sums of durations stay within any clock's range.
+pub const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// What holds for the whole server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -112,8 +115,22 @@ pub struct Limits {
     pub retention_connects: u32,
     /// How a slot gets from one route to another.
     pub moves: Moves,
-    /// How long after a refusal (too many connections) the lowered budget is tried again; doubles up to 16 times this.
+    /// How long after a refusal (too many connections) the lowered budget is tried again; doubles up to 16 times this. At
+    /// least 10 ms, for a server that is full is not to be asked without a pause.
     pub probe_after: Duration,
+}
+
+const PROBE_AFTER_MIN: Duration = Duration::from_millis(10);
+
+impl Limits {
+    /// The same, with durations that can be reckoned with.
+    pub(crate) fn sound(self) -> Self {
+        Self {
+            reclaim_after: self.reclaim_after.min(FOREVER),
+            probe_after: self.probe_after.clamp(PROBE_AFTER_MIN, FOREVER),
+            ..self
+        }
+    }
 }
 
 /// What holds for one route.
@@ -133,7 +150,7 @@ pub struct RouteLimits {
     pub max_waiters: Option<u32>,
 }
 
-/// How long connections live (design, section 5). Zero durations and counts are spelled `None`.
+/// How long connections live (design, section 5). Zero is the same as `None`: no limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recycling {
     /// An idle connection beyond `min_idle` is closed after this long.
@@ -143,9 +160,25 @@ pub struct Recycling {
     /// A connection is closed when this old, at its next detach or while idle. Jitter is rolled once at birth.
     pub max_lifetime: Option<Duration>,
     /// Up to this fraction of `max_lifetime` (0 to 0.5) is taken off at random, so that births together do not die together.
+    /// What is no number is 0.
     pub lifetime_jitter: f64,
     /// A connection is closed after this many leases.
     pub max_uses: Option<u64>,
+}
+
+impl Recycling {
+    /// The same, with limits that a connection can live with and durations that can be reckoned with.
+    pub(crate) fn sound(self) -> Self {
+        let sound = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero()).map(|limit| limit.min(FOREVER));
+        let jitter = self.lifetime_jitter;
+        Self {
+            idle_timeout: sound(self.idle_timeout),
+            max_idle_timeout: sound(self.max_idle_timeout),
+            max_lifetime: sound(self.max_lifetime),
+            lifetime_jitter: if jitter.is_nan() { 0.0 } else { jitter.clamp(0.0, 0.5) },
+            max_uses: self.max_uses.filter(|uses| *uses > 0),
+        }
+    }
 }
 
 /// What a client wants when it asks for a connection.

@@ -154,7 +154,7 @@ impl Scheduler {
     /// changed limit holds for connections that live already.
     fn expires_at(&self, conn: &Conn) -> Time {
         let Some(lifetime) = self.recycling.max_lifetime else { return NEVER };
-        let jitter = self.recycling.lifetime_jitter.clamp(0.0, 0.5) * conn.luck;
+        let jitter = self.recycling.lifetime_jitter * conn.luck;
         conn.born.after(lifetime.mul_f64(1.0 - jitter))
     }
 }

@@ -305,3 +305,14 @@ async fn a_pause_holds_requests_and_resume_serves_them() {
     waiting.await.unwrap().unwrap();
     eventually("one connection", || pool.totals().idle == 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_as_long_as_it_takes_is_not_given_the_default_time() {
+    let server = Server::new();
+    let (pool, route) = pool(&server, plain(1));
+    let held = pool.checkout(route, Checkout::new()).await.unwrap();
+    let waiter = pool.start_checkout(route, Checkout::new().within(Duration::MAX));
+    sleep(Duration::from_secs(3_600)).await;
+    drop(held);
+    assert!(waiter.await.is_ok());
+}

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use pool::{Checkout, CloseReason, RouteLimits, Settings};
+use pool::{Checkout, CloseReason, ConnectFailure, RouteLimits, Settings};
 use tokio::time::{Instant, sleep};
 
-use crate::fake::{Event, Server, at_rest, equal, eventually, plain, pool, settle};
+use crate::fake::{Event, Play, Server, at_rest, equal, eventually, plain, pool, settle};
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_closed_after_its_uses() {
@@ -124,4 +124,36 @@ async fn a_machine_that_slept_wakes_to_a_working_pool() {
     drop(lease);
     drop(pool.checkout(route, Checkout::new()).await.unwrap());
     at_rest(&server, &pool).await;
+}
+
+/// An application's own numbers: zero as others spell "never", and the longest duration for the same.
+#[tokio::test(start_paused = true)]
+async fn odd_durations_neither_hang_nor_reconnect_nor_panic() {
+    for (odd, uses) in [(Duration::ZERO, 0), (Duration::MAX, u64::MAX)] {
+        let server = Server::new();
+        let settings = Settings {
+            idle_timeout: Some(odd),
+            max_idle_timeout: Some(odd),
+            max_lifetime: Some(odd),
+            max_uses: Some(uses),
+            lifetime_jitter: 0.0,
+            reclaim_after: odd,
+            probe_after: odd,
+            ..plain(2)
+        };
+        let (pool, route) = pool(&server, settings);
+        pool.set_route_limits(route, RouteLimits { min_idle: 1, ..equal() });
+        server.play_connects([Play::After(Duration::ZERO), Play::Refuse(ConnectFailure::TooManyConnections)]);
+        for _ in 0..3 {
+            let held = pool.checkout(route, Checkout::new()).await.unwrap();
+            let next = pool.start_checkout(route, Checkout::new());
+            settle().await;
+            drop(held);
+            drop(next.await.unwrap());
+            sleep(Duration::from_secs(60)).await;
+        }
+        assert!(server.connects_begun() <= 3, "{}", server.connects_begun());
+        assert_eq!(server.count(|event| matches!(event, Event::Closed { .. })), 0);
+        assert_eq!(pool.close(Duration::MAX).await.abandoned, 0);
+    }
 }
