@@ -2,36 +2,72 @@
 
 use super::effects::Effects;
 
-/// Effects, and the words without one of which no text has them. Where a word is part of a longer one, the part will do.
+/// Words, and the effects that texts may have with them. Where a word is part of a longer one, the part will do.
 /// Servers read keywords only as a whole and in ASCII, which is the same bytes in every character set that clients may use.
-const WORDS: [(Effects, &[&[u8]]); 10] = [
-    (Effects::USER_VARIABLE_WRITE.union(Effects::USER_VARIABLE_READ), &[b"@"]),
-    (Effects::TEMP, &[b"temporary"]),
-    (Effects::LOCK_FUNCTION.union(Effects::LOCK_TABLES), &[b"lock"]),
-    (Effects::FLUSH_LOCK, &[b"lock", b"export", b"backup"]),
-    (Effects::SQL_PREPARE, &[b"prepare", b"execute", b"deallocate"]),
-    (Effects::HANDLER, &[b"handler"]),
-    (Effects::XA, &[b"xa"]),
-    (Effects::KILL, &[b"kill"]),
-    (Effects::LOCAL_INFILE, &[b"local"]),
-    (Effects::LASTVAL, &[b"val"]),
+const WORDS: [(&[u8], Effects); 15] = [
+    (b"@", Effects::USER_VARIABLE_WRITE.union(Effects::USER_VARIABLE_READ)),
+    (b"temporary", Effects::TEMP),
+    (b"lock", Effects::LOCK_FUNCTION.union(Effects::LOCK_TABLES).union(Effects::FLUSH_LOCK)),
+    (b"export", Effects::FLUSH_LOCK),
+    (b"backup", Effects::FLUSH_LOCK),
+    (b"prepare", Effects::SQL_PREPARE),
+    (b"deallocate", Effects::SQL_PREPARE),
+    (b"handler", Effects::HANDLER),
+    (b"xa", Effects::XA),
+    (b"kill", Effects::KILL),
+    (b"local", Effects::LOCAL_INFILE),
+    (b"val", Effects::LASTVAL),
+    // What runs code that is not in the text as it is.
+    (b"execute", Effects::all()),
+    (b"call", Effects::all()),
+    (b"binlog", Effects::all()),
 ];
 
-/// What runs code that is not in the text as it is.
-const HIDING: [&[u8]; 3] = [b"execute", b"call", b"binlog"];
+/// The effects that no word is needed for.
+const WORDLESS: Effects = {
+    let (mut left, mut at) = (Effects::all(), 0);
+    while at < WORDS.len() {
+        if !WORDS[at].1.contains(Effects::all()) {
+            left = left.without(WORDS[at].1);
+        }
+        at += 1;
+    }
+    left
+};
 
-/// The effects that are left of all.
+/// For each byte, in either case, the words that begin with it: a bit for each place in [`WORDS`].
+static BEGINNINGS: [u16; 256] = {
+    let (mut beginnings, mut at) = ([0; 256], 0);
+    while at < WORDS.len() {
+        let first = WORDS[at].0[0];
+        beginnings[first as usize] |= 1 << at;
+        beginnings[first.to_ascii_uppercase() as usize] = beginnings[first as usize];
+        at += 1;
+    }
+    beginnings
+};
+
+/// The effects that are left of all. Reads the text once, for all words together.
 #[cold]
 pub(super) fn effects(text: &[u8]) -> Effects {
-    if HIDING.iter().any(|word| mentions(text, word)) {
-        return Effects::all();
+    let mut effects = WORDLESS;
+    let mut found = 0;
+    for (at, byte) in text.iter().enumerate() {
+        let mut candidates = BEGINNINGS[usize::from(*byte)] & !found;
+        while candidates != 0 {
+            let place = candidates.trailing_zeros();
+            let (word, its_effects) = WORDS[place as usize];
+            if text[at..].get(..word.len()).is_some_and(|here| here.eq_ignore_ascii_case(word)) {
+                effects |= its_effects;
+                found |= 1 << place;
+            }
+            candidates &= candidates - 1;
+        }
+        if effects == Effects::all() {
+            break;
+        }
     }
-    let absent = WORDS.into_iter().filter(|(_, words)| !words.iter().any(|word| mentions(text, word)));
-    absent.fold(Effects::all(), |left, (effects, _)| left.without(effects))
-}
-
-fn mentions(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|here| here.eq_ignore_ascii_case(word))
+    effects
 }
 
 #[cfg(test)]
@@ -55,15 +91,20 @@ mod tests {
 
     #[test]
     fn every_word_counts_in_any_case() {
-        for (effect, words) in WORDS {
-            for word in words {
-                let text = [b"; ".as_slice(), &word.to_ascii_uppercase()].concat();
-                assert!(effects(&text).contains(effect), "{effect:?}");
+        for (word, its_effects) in WORDS {
+            for word in [word.to_ascii_uppercase(), word.to_ascii_lowercase()] {
+                let text = [b"; ".as_slice(), &word].concat();
+                assert_eq!(effects(&text), WORDLESS | its_effects, "{}", text.escape_ascii());
             }
         }
-        assert_eq!(
-            effects(b"").union(WORDS.into_iter().fold(Effects::NONE, |all, (some, _)| all | some)),
-            Effects::all()
-        );
+        assert_eq!(effects(b""), WORDLESS);
+        assert_eq!(WORDS.into_iter().fold(WORDLESS, |all, (_, its_effects)| all | its_effects), Effects::all());
+    }
+
+    #[test]
+    fn words_are_found_beside_and_inside_others() {
+        assert!(effects(b"kkill").contains(Effects::KILL));
+        assert!(effects(b"llockk").contains(Effects::LOCK_FUNCTION));
+        assert_eq!(effects(b"kil"), WORDLESS);
     }
 }

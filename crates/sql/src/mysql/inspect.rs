@@ -49,18 +49,21 @@ pub fn inspect(text: &[u8], mode: Mode) -> Verdict {
 }
 
 fn walk<'a>(text: &'a [u8], lexer: &mut Lexer<'a>) -> Verdict {
-    let mut walk = Walk::new(text);
+    let mut walk = Walk::new();
     while let Some(token) = lexer.next() {
         walk.step(token, lexer);
     }
-    Verdict { statements: walk.statements, first: walk.first, effects: walk.effects }
+    let doubted = if walk.in_doubt { doubt::effects(text) } else { Effects::NONE };
+    Verdict { statements: walk.statements, first: walk.first, effects: walk.effects | doubted }
 }
 
-struct Walk<'a> {
-    text: &'a [u8],
+struct Walk {
     statements: Count,
     first: Keyword,
+    /// What is certain.
     effects: Effects,
+    /// Something in the text cannot be judged. What that may do is asked of the text once, however much of it there is.
+    in_doubt: bool,
     place: Place,
     previous: Previous,
     /// Parentheses open in this statement.
@@ -108,13 +111,13 @@ enum Rules {
     Irrelevant,
 }
 
-impl<'a> Walk<'a> {
-    fn new(text: &'a [u8]) -> Self {
+impl Walk {
+    fn new() -> Self {
         Self {
-            text,
             statements: Count::Zero,
             first: Keyword::Nothing,
             effects: Effects::NONE,
+            in_doubt: false,
             place: Place::Before,
             previous: Previous::Other,
             depth: 0,
@@ -190,12 +193,16 @@ impl<'a> Walk<'a> {
         if self.first == Keyword::Nothing {
             self.first = Keyword::Other;
         }
-        self.add(Effects::all());
+        self.in_doubt = true;
     }
 
-    /// Adds what a word or a text in doubt may do.
+    /// Adds what a word does; all effects are those of one in doubt.
     fn add(&mut self, effects: Effects) {
-        self.effects |= if effects == Effects::all() { doubt::effects(self.text) } else { effects };
+        if effects == Effects::all() {
+            self.in_doubt = true;
+        } else {
+            self.effects |= effects;
+        }
     }
 
     fn end(&mut self, rest: &Lexer<'_>) -> Previous {
