@@ -11,8 +11,8 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer};
 
 use crate::keys::File;
-use crate::phrase;
 use crate::problem::{PROBLEMS_MAX, Problem, Source};
+use crate::{foreign, phrase};
 
 /// A file that was read, kept to find the places of keys in it.
 pub(crate) struct Document<'t> {
@@ -26,9 +26,15 @@ impl<'t> Document<'t> {
     /// Reads a file.
     ///
     /// # Errors
-    /// All mistakes of syntax; or if there are none, all unknown keys and values of a wrong kind.
+    /// That it is a file of another program; or if not, all mistakes of syntax; or if there are none, all unknown keys and
+    /// values of a wrong kind.
     pub(crate) fn read(source: Source<'t>) -> Result<(Self, File), Vec<Problem>> {
         let (root, errors) = DeTable::parse_recoverable(source.text);
+        if (!errors.is_empty() || root.get_ref().contains_key("pgbouncer"))
+            && let Some(problem) = foreign::recognise(source)
+        {
+            return Err(vec![problem]);
+        }
         if !errors.is_empty() {
             let at = |error: &toml::de::Error| source.syntax_problem(error.span(), error.message().into());
             let mut problems: Vec<Problem> = errors.iter().take(PROBLEMS_MAX).map(at).collect();

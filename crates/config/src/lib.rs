@@ -33,6 +33,7 @@ mod amend;
 mod diff;
 mod document;
 mod encryption;
+mod foreign;
 pub mod keys;
 mod misplaced;
 pub mod pgbouncer;

@@ -273,6 +273,28 @@ fn syntax_is_told_with_its_place() {
 }
 
 #[test]
+fn a_file_of_another_program_is_recognised() {
+    let bouncer = "[databases]\nshop = host=10.0.0.5 password=hunter2\n[pgbouncer]\nlisten_port = 6432\n";
+    assert_eq!(
+        problems(bouncer).to_string(),
+        "e.toml:3:1: this looks like a file of PgBouncer\n  |\n3 | [pgbouncer]\n  | ^^^^^^^^^^^\n  \
+         = docs/from-pgbouncer.md says what each setting becomes\n"
+    );
+    for (name, text, said) in [
+        ("e.toml", "[pgbouncer]\nlisten_port = 6432", "e.toml:1:1: this looks like a file of PgBouncer"),
+        ("users.ini", "[databases]\nshop = host=db", "users.ini: this looks like a file of PgBouncer"),
+        ("p.cnf", "datadir=\"/x\"\n mysql_variables=\n{\n}", "p.cnf:2:2: this looks like a file of ProxySQL"),
+        ("r.conf", "[DEFAULT]\n[routing:rw]\nx=y", "r.conf:2:1: this looks like a file of MySQL Router"),
+        ("e.toml", "[databases]\nshop = host=db", "e.toml:2:8: string values must be quoted, expected literal string"),
+    ] {
+        let found = Config::from_toml(text, name).unwrap_err().to_string();
+        assert_eq!(found.lines().next().unwrap(), said, "{found}");
+    }
+    // What is right is not looked at.
+    Config::from_toml(GOOD, "evenkeel.ini").unwrap();
+}
+
+#[test]
 fn hostile_texts_are_refused_in_peace() {
     for text in ["[".repeat(100_000), "a = [".to_owned() + &"[".repeat(2_000), "x.".repeat(50_000) + "y = 1"] {
         assert!(!problems(&text).list().is_empty());
