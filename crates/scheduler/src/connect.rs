@@ -185,6 +185,7 @@ impl Scheduler {
         self.counters.closes.add(reason);
         let route = self.conns[conn].route;
         self.routes[route].closing += 1;
+        self.routes[route].wanted_once = 0;
         let class = self.class_mut(route);
         class.closing += 1;
         class.counters.closes.add(reason);

@@ -92,8 +92,8 @@ impl Scheduler {
         self.fill(now);
     }
 
-    /// Opens connections of a route ahead of demand, once, until it has so many or its login is refused. They take only
-    /// slots that nobody else wants, so it may take a while.
+    /// Opens connections of a route ahead of demand, once, until it has so many, one of them is closed or its login is refused.
+    /// They take only slots that nobody else wants, so it may take a while.
     pub fn open_ahead(&mut self, route: RouteId, connections: u32, now: Time) {
         let Some(index) = self.live(route) else { return self.faults.stale_reports += 1 };
         self.routes[index].wanted_once = connections;

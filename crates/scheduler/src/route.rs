@@ -33,7 +33,8 @@ pub(crate) struct Route {
     pub(crate) hungry_since: Option<Time>,
     pub(crate) served: u64,
     pub(crate) service: Duration,
-    /// Connections that it shall have once, ahead of demand; 0 when it has had them.
+    /// Connections that it shall have once, ahead of demand; 0 when it has had them, or as many as there ever were for it: when
+    /// one of them is closed. Else a number beyond reach would open each again that had just been idle for too long.
     pub(crate) wanted_once: u32,
     /// Connections that came to it by a re-key.
     pub(crate) rekeys: u64,

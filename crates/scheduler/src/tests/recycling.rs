@@ -1,8 +1,8 @@
-//! Limits that nobody can live by.
+//! Limits that nobody can live by, and connections that come back although nobody wants them.
 
 use std::time::Duration;
 
-use super::{ask, at, decisions, forever, keep, limits, ms, open_one, plain, queued};
+use super::{ask, at, closes, decisions, forever, keep, limits, ms, open_one, plain, queued, scheduler};
 use crate::{
     Attach, ConnectFailure, Decision, FOREVER, Home, Limits, Recycling, Request, RouteLimits, Scheduler, StateKey, Time,
 };
@@ -68,4 +68,26 @@ fn a_full_server_is_probed_with_a_pause_whatever_probe_after_says() {
             scheduler.handle_time(now);
         }
     }
+}
+
+/// A budget that never allows as many as are asked for ahead of demand.
+#[test]
+fn connections_opened_ahead_beyond_reach_do_not_come_back_for_ever() {
+    let mut scheduler = scheduler(5);
+    scheduler.set_recycling(Recycling { idle_timeout: Some(ms(100)), ..forever() }, at(0));
+    let route = scheduler.add_route(plain(), None, at(0));
+    scheduler.open_ahead(route, 8, at(0));
+    let opened = decisions(&mut scheduler);
+    assert_eq!(opened.len(), 5);
+    for decision in opened {
+        let Decision::Open { conn, .. } = decision else { panic!("{decision:?}") };
+        scheduler.handle_connected(conn, StateKey(0), Home(0), ms(1), at(1));
+    }
+    scheduler.handle_time(at(200));
+    let closed = closes(&mut scheduler);
+    assert_eq!(closed.len(), 5, "they were wanted once");
+    for (conn, _) in closed {
+        scheduler.handle_closed(conn, at(201));
+    }
+    assert_eq!((decisions(&mut scheduler), scheduler.held(), scheduler.next_time()), (vec![], 0, None));
 }
