@@ -16,7 +16,7 @@ pub struct Options {
     pub settings: Settings,
     /// What holds for the route.
     pub route: RouteLimits,
-    /// Connections opened at the start.
+    /// Connections opened at the start, as far as there are slots. No client waits for them.
     pub initial: u32,
     /// What happens on the connections, for the adapters.
     pub session: Session,
@@ -68,8 +68,7 @@ impl Options {
         let pool = Pool::new(connector, self.settings.clone(), observer);
         let route = pool.add_route(route, self.route.clone());
         if self.initial > 0 {
-            let (pool, initial) = (pool.clone(), self.initial);
-            tokio::spawn(async move { pool.warm(route, initial).await });
+            pool.open_ahead(route, self.initial);
         }
         (pool, route)
     }

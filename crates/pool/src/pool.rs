@@ -160,8 +160,8 @@ impl<C: Connector> Pool<C> {
         drop(target);
     }
 
-    /// Opens connections of a route ahead of demand, once, until it has this many. Returns at once; they take only slots that
-    /// nobody else wants, so it may take a while. An unknown route is ignored.
+    /// Opens connections of a route ahead of demand, once, until it has this many or one of them is closed. Returns at once; they
+    /// take only slots that nobody else wants, so it may take a while. An unknown route is ignored.
     pub fn open_ahead(&self, route: RouteId, connections: u32) {
         self.act(|ledger, now| ledger.scheduler.open_ahead(route, connections, now));
     }

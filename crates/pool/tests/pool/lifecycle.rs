@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use pool::{Activity, Checkout, CheckoutError, CloseReason, Refusal, RouteLimits, Settings};
+use pool::{Activity, Checkout, CheckoutError, CloseReason, Options, Refusal, RouteLimits, Settings};
 use tokio::time::{Instant, sleep};
 
-use crate::fake::{Event, Play, Server, at_rest, equal, eventually, plain, pool, settle};
+use crate::fake::{Dialer, Event, Play, Server, Watch, at_rest, equal, eventually, plain, pool, settle};
 
 /// Hazard H4 (deadpool#205): shrunk and grown with leases out, a pool of 10 had 15.
 #[tokio::test(start_paused = true)]
@@ -274,4 +274,21 @@ async fn slow_closes_hold_their_permits_and_nothing_else() {
     assert!((500..=510).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     drop(pair);
     assert_eq!(server.live_max.load(SeqCst), 2);
+}
+
+/// As many as the budget has, and far more than it has.
+#[tokio::test(start_paused = true)]
+async fn clients_do_not_wait_for_the_initial_connections() {
+    for initial in [10, 50] {
+        let server = Server::taking(Duration::from_millis(100));
+        let options = Options { settings: plain(10), initial, ..Options::default() };
+        let (pool, route) = options.open(Dialer(Arc::clone(&server)), "app", Watch(Arc::clone(&server)));
+        // The tasks of the pool come first.
+        settle().await;
+        let began = Instant::now();
+        drop(pool.checkout(route, Checkout::new()).await.unwrap());
+        assert!(began.elapsed() <= Duration::from_millis(100), "{:?}", began.elapsed());
+        eventually("all that there is room for are open", || pool.totals().idle == 10).await;
+        assert_eq!(server.connects_begun(), 10);
+    }
 }
