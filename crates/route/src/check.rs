@@ -1,6 +1,6 @@
 //! Do the entries of a table fit together?
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::fault::What;
@@ -76,6 +76,46 @@ fn promised(table: &Table, server: ServerIndex, user: &str, database: &str) -> u
     let classes = &table.server(server).classes;
     let concerned = classes.iter().filter(|(class, _)| classes.may_concern(*class, user, database));
     concerned.map(|(class, _)| u64::from(table.limits(server, class, user, database).guarantee)).sum()
+}
+
+/// No rule that leaves the cap to the server may promise more than that: nobody could ever keep it.
+pub(crate) fn inherited_caps(table: &Table) -> Vec<Fault> {
+    let lowest = table.servers.iter().filter_map(|server| server.terms.limits.cap).min();
+    let promises = |rule: &Rule| rule.guarantee.max(rule.min_idle).filter(|_| rule.cap.is_none());
+    if !table.rules.iter().any(|rule| lowest.is_some() && promises(rule) > lowest) {
+        return Vec::new();
+    }
+    let deciding =
+        deciding_rules(table).into_iter().map(|(rule, server)| (rule, &table.rules[rule], &table.servers[server]));
+    let mut faults = Vec::new();
+    for (index, rule, server) in deciding.filter(|(_, rule, _)| rule.cap.is_none()) {
+        let Some(cap) = server.terms.limits.cap else { continue };
+        for (key, value) in [("guarantee", rule.guarantee), ("min_idle", rule.min_idle)] {
+            if let Some(value) = value.filter(|value| *value > cap) {
+                let server = server.name.to_string();
+                faults.push(fault(Subject::Rule(index), key, What::AboveServerCap { key, value, server, cap }));
+            }
+        }
+    }
+    faults
+}
+
+/// Each rule, by its place, that says what some known user has on a server: a rule behind another for all of them says nothing.
+fn deciding_rules(table: &Table) -> BTreeSet<(usize, usize)> {
+    // Guests are known by the names that rules give them.
+    let guests = table.rules.iter().filter(|_| table.guest().is_some()).filter_map(|rule| rule.user.exact());
+    let users: BTreeSet<&str> = table.users.iter().map(|user| &*user.name).chain(guests).collect();
+    let mut deciding = BTreeSet::new();
+    for (database, index) in table.known_databases() {
+        let server = table.server_of(index);
+        let classes = &table.server(server).classes;
+        for user in &users {
+            let concerned = classes.iter().filter(|(class, _)| classes.may_concern(*class, user, database));
+            let rules = concerned.filter_map(|(_, class)| table.rule_index(user, database, &class.name));
+            deciding.extend(rules.map(|rule| (rule, server.0)));
+        }
+    }
+    deciding
 }
 
 /// The server that a target means.

@@ -128,6 +128,20 @@ pub enum What {
         /// The cap.
         cap: u32,
     },
+    /// More promised than the server allows a route that has no cap of its own.
+    #[error(
+        "{key} {value} is above {cap}, the `max` of server `{server}` for each route without a `cap`: give this one a `cap`"
+    )]
+    AboveServerCap {
+        /// `guarantee` or `min_idle`.
+        key: &'static str,
+        /// Its value.
+        value: u32,
+        /// The server.
+        server: String,
+        /// The cap of its routes.
+        cap: u32,
+    },
     /// More promised to routes than the server has.
     #[error(
         "the guarantees of the routes to server `{server}` add up to {guarantees} connections, its budget is {budget}"

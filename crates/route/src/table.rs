@@ -135,7 +135,8 @@ impl Table {
             server_of,
         };
         if faults.is_empty() {
-            faults = check::guarantees(&table);
+            faults = check::inherited_caps(&table);
+            faults.extend(check::guarantees(&table));
         }
         if faults.is_empty() { Ok(table) } else { Err(faults) }
     }
@@ -209,7 +210,12 @@ impl Table {
 
     /// The first rule for this user on this database in this class.
     pub(crate) fn rule(&self, user: &str, database: &str, class: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.matches(user, database) && rule.takes_class(class))
+        self.rule_index(user, database, class).map(|index| &self.rules[index])
+    }
+
+    /// The place of that rule.
+    pub(crate) fn rule_index(&self, user: &str, database: &str, class: &str) -> Option<usize> {
+        self.rules.iter().position(|rule| rule.matches(user, database) && rule.takes_class(class))
     }
 
     /// A server. Panics on an index of another table.

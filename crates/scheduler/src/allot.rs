@@ -69,10 +69,11 @@ impl Scheduler {
         sums.active_routes += u32::from(route.counted.active_weight > 0);
         sums.active_routes -= u32::from(before.active_weight > 0);
         sums.active_weight = sums.active_weight + route.counted.active_weight - before.active_weight;
-        sums.guarantee_gap =
-            sums.guarantee_gap + u64::from(route.counted.guarantee_gap) - u64::from(before.guarantee_gap);
+        let (gap, gap_before) = (u64::from(route.counted.guarantee_gap), u64::from(before.guarantee_gap));
+        sums.guarantee_gap = sums.guarantee_gap + gap - gap_before;
 
         let class = &mut self.classes[route.class()];
+        class.guarantee_gap = class.guarantee_gap + gap - gap_before;
         if route.wants_connection(now, self.connect_time.get()) {
             if route.hungry_since.is_none() {
                 sums.hungry += 1;
@@ -188,10 +189,24 @@ impl Scheduler {
         let withheld = match title {
             Title::Guarantee => 0,
             // Guarantees that exceed the budget must not lock everybody else out: one slot stays common.
-            Title::Weight => (self.sums.guarantee_gap - u64::from(self.routes[route].counted.guarantee_gap))
-                .min(u64::from(budget.saturating_sub(1))),
+            Title::Weight => self.withheld_from(route).min(u64::from(budget.saturating_sub(1))),
         };
         free > withheld
+    }
+
+    /// Slots that are kept for what other routes lack of their guarantees; in each class no more than it has room for, as the
+    /// rest could not be used there.
+    fn withheld_from(&self, route: u32) -> u64 {
+        let (own_class, own_gap) = (self.routes[route].class(), u64::from(self.routes[route].counted.guarantee_gap));
+        if self.sums.guarantee_gap == own_gap {
+            return 0;
+        }
+        let classes = self.classes.iter().enumerate().filter(|(_, class)| class.guarantee_gap > 0);
+        let gaps = classes.map(|(number, class)| {
+            let gap = class.guarantee_gap - if number == own_class { own_gap } else { 0 };
+            self.caps.reachable(number).map_or(gap, |room| gap.min(u64::from(room)))
+        });
+        gaps.sum()
     }
 
     /// Whether it is time to try one more connection than the server allowed.
@@ -314,7 +329,7 @@ impl Scheduler {
     fn is_above_share(&self, route: u32, held: u32) -> bool {
         let route = &self.routes[route];
         let by_weight = u64::from(held) * self.sums.active_weight > u64::from(self.effective_budget()) * route.weight();
-        by_weight && held > route.limits.guarantee
+        by_weight && held > route.guarantee()
     }
 
     /// How long a route keeps a slot before fairness may move it, where the move takes `move_time`.

@@ -120,6 +120,12 @@ impl Caps {
         self.of(class).has_room() || self.lender(class).is_some()
     }
 
+    /// How many connections more a class may have, what others would lend it included; `None`: no cap limits it.
+    pub(crate) fn reachable(&self, class: usize) -> Option<u32> {
+        let lenders = self.of(class).lenders.iter().map(|lender| self.of(lender.number()).room());
+        lenders.chain([self.of(class).room()]).try_fold(0_u32, |sum, room| Some(sum.saturating_add(room?)))
+    }
+
     /// Whether a connection may leave class `from` and enter class `to`.
     pub(crate) fn may_move(&self, from: usize, to: usize) -> bool {
         if from == to || self.has_room(to) {

@@ -16,6 +16,8 @@ pub(crate) struct Class {
     pub(crate) in_use: u32,
     /// Its connections that are closing.
     pub(crate) closing: u32,
+    /// Connections that its routes lack of their guarantees.
+    pub(crate) guarantee_gap: u64,
     pub(crate) counters: ClassCounters,
     /// The hungry routes below their guarantee, the strongest claim first.
     pub(crate) owed: Heap<Claim>,
@@ -86,7 +88,7 @@ impl Claim {
 
     /// The claim that a hungry route below its guarantee has besides.
     pub(crate) fn by_guarantee(route: &Route, since: Time) -> Option<Self> {
-        let (expected, guarantee) = (route.expected(), route.limits.guarantee);
+        let (expected, guarantee) = (route.expected(), route.guarantee());
         let level = (expected < guarantee).then(|| Level::of(expected, u64::from(guarantee)))?;
         Some(Self { level, turn: 0, since })
     }

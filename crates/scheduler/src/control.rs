@@ -195,6 +195,9 @@ impl Scheduler {
             self.sums.hungry -= 1;
         }
         self.stop_looking(index);
+        let gap = u64::from(self.routes[index].counted.guarantee_gap);
+        self.classes[old].guarantee_gap -= gap;
+        self.classes[new].guarantee_gap += gap;
         self.classes[old].forget(index);
         self.classes[old].in_use -= in_use;
         self.classes[new].in_use += in_use;

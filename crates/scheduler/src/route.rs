@@ -145,9 +145,17 @@ impl Route {
                 <= u128::from(self.in_use) * connect_time.as_nanos()
     }
 
+    /// Its guarantee, as far as its cap lets it have that: what is out of reach is kept for nobody.
+    pub(crate) const fn guarantee(&self) -> u32 {
+        match self.limits.cap {
+            Some(cap) if cap < self.limits.guarantee => cap,
+            _ => self.limits.guarantee,
+        }
+    }
+
     /// Whether it would fall below its guarantee by holding no more than `after`, while somebody there needs it.
     pub(crate) const fn is_protected(&self, after: u32) -> bool {
-        after < self.limits.guarantee && self.has_demand()
+        after < self.guarantee() && self.has_demand()
     }
 
     /// Whether its cap allows one connection more.
@@ -158,7 +166,7 @@ impl Route {
     /// Connections it lacks of its guarantee.
     pub(crate) fn guarantee_gap(&self) -> u32 {
         match self.life {
-            Life::Live => self.limits.guarantee.saturating_sub(self.expected()),
+            Life::Live => self.guarantee().saturating_sub(self.expected()),
             Life::Leaving => 0,
         }
     }

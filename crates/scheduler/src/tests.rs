@@ -3,6 +3,7 @@
 mod audit;
 mod classes;
 mod containers;
+mod guarantees;
 mod properties;
 mod recycling;
 mod rekeys;

@@ -58,7 +58,7 @@ impl RouteView {
             closing: route.closing,
             waiting: route.waiting(),
             quota: budget / f64::from(sums.active_routes.max(1)),
-            share: by_weight.max(f64::from(route.limits.guarantee)),
+            share: by_weight.max(f64::from(route.guarantee())),
             served: route.served,
             service: route.service,
             rekeys: route.rekeys,

@@ -118,6 +118,30 @@ fn guarantees_must_fit_the_budget() {
     assert_eq!(faults(table(by_name)).len(), 1);
 }
 
+#[test]
+fn a_rule_promises_no_more_than_the_cap_that_its_server_gives_it() {
+    let with_caps = |rules| {
+        let mut servers = vec![server("a", "shop", Role::Replica), server("b", "shop", Role::Primary)];
+        servers[0].terms.limits.cap = Some(3);
+        servers[1].terms.limits.cap = Some(5);
+        let databases = vec![Database::new("ro", Target::Server("a".into())), Database::new("rw", cluster("shop"))];
+        Table::new(servers, databases, vec![User::new("app"), User::new("boss")], rules)
+    };
+    let rule = |database, guarantee| Rule { guarantee: Some(guarantee), ..Rule::new("app", database) };
+    assert_eq!(
+        faults(with_caps(vec![rule("ro", 4), Rule { min_idle: Some(6), ..rule("*", 5) }])),
+        [
+            "Rule(0) guarantee: guarantee 4 is above 3, the `max` of server `a` for each route without a `cap`: give this \
+             one a `cap` (None)",
+            "Rule(1) min_idle: min_idle 6 is above 5, the `max` of server `b` for each route without a `cap`: give this one \
+             a `cap` (None)",
+        ]
+    );
+    assert_eq!(faults(with_caps(vec![rule("*", 4)])).len(), 1, "it is too much for one of the servers");
+    assert!(with_caps(vec![rule("ro", 3), rule("*", 5)]).is_ok(), "the second one decides on one server only");
+    assert!(with_caps(vec![Rule { cap: Some(9), ..rule("*", 4) }]).is_ok());
+}
+
 /// A server with the classes `web`, for user `app` alone, and `reserved`; everybody else is in the default class.
 fn classed(rules: Vec<Rule>) -> Result<Table, Vec<Fault>> {
     let takes = Takes { users: vec![Pattern::new("app")], ..Takes::default() };

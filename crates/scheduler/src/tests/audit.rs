@@ -21,6 +21,7 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
     let sums = &scheduler.sums;
     let (mut permits, mut active, mut weight, mut gap, mut hungry, mut promised) = (0, 0, 0, 0, 0, 0);
     let mut class_permits = vec![(0, 0, 0); scheduler.classes.len()];
+    let mut class_gaps = vec![0; scheduler.classes.len()];
     let mut looking = 0;
     for (index, route) in scheduler.routes.iter() {
         let census = census(&scheduler.conns, index);
@@ -35,6 +36,7 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
         active += u32::from(route.is_active());
         weight += if route.is_active() { route.weight() } else { 0 };
         gap += u64::from(route.guarantee_gap());
+        class_gaps[route.class()] += u64::from(route.guarantee_gap());
         promised += route.promised;
         class_permits[route.class()].0 += route.permits();
         class_permits[route.class()].1 += route.in_use;
@@ -65,6 +67,8 @@ pub(crate) fn audit(scheduler: &mut Scheduler, now: Time) {
     for (number, (class, counted)) in scheduler.classes.iter().zip(class_permits).enumerate() {
         assert_eq!((scheduler.caps.of(number).permits(), class.in_use, class.closing), counted);
     }
+    let kept_gaps: Vec<u64> = scheduler.classes.iter().map(|class| class.guarantee_gap).collect();
+    assert_eq!(kept_gaps, class_gaps);
     assert_eq!(sums.looking, looking);
     idle_is_watched(scheduler);
     if clock_was_heard {
