@@ -22,6 +22,10 @@ pub(crate) enum ValueError {
     TooLarge,
     #[error(transparent)]
     Address(#[from] route::AddressError),
+    #[error(
+        "`{given}` names no host: write \"127.0.0.1:{port}\" for this machine alone, or \"0.0.0.0:{port}\" for all addresses"
+    )]
+    NoHost { given: String, port: u16 },
     #[error("HTTP is served on host:port only, not on a unix socket")]
     NoUnixSocket,
     #[error("`{0}` is no network: write it as in \"10.0.0.0/8\", or an IP address")]

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use route::{Address, Protocol};
+use route::{Address, AddressError, Protocol};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,20 @@ impl<A> Deref for Listen<A> {
     }
 }
 
+/// Reads an address to listen on. A port without a host is told: its digits would pass for a host's name.
+fn listener(text: &str, protocol: Protocol, default_port: u16) -> Result<Address, ValueError> {
+    let behind = text.strip_prefix('*').unwrap_or(text);
+    let port = behind.strip_prefix(':').unwrap_or(behind);
+    if text.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Address::parse(text, protocol, default_port)?);
+    }
+    match port.parse() {
+        Ok(port) if port > 0 => Err(ValueError::NoHost { given: text.into(), port }),
+        _ if port.is_empty() => Err(ValueError::NoHost { given: text.into(), port: default_port }),
+        _ => Err(AddressError::Port(port.into()).into()),
+    }
+}
+
 /// Where PostgreSQL clients connect to us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresAddress(pub Address);
@@ -48,7 +62,7 @@ impl Default for PostgresAddress {
 impl Written for PostgresAddress {
     const EXPECTED: &'static str = "host:port, or a directory for a unix socket";
     fn read(text: &str) -> Result<Self, ValueError> {
-        Ok(Self(Address::parse(text, Protocol::Postgres, POSTGRES_PORT)?))
+        Ok(Self(listener(text, Protocol::Postgres, POSTGRES_PORT)?))
     }
     fn write(&self) -> String {
         self.0.to_string()
@@ -68,7 +82,7 @@ impl Default for MysqlAddress {
 impl Written for MysqlAddress {
     const EXPECTED: &'static str = "host:port, or the path of a unix socket";
     fn read(text: &str) -> Result<Self, ValueError> {
-        Ok(Self(Address::parse(text, Protocol::Mysql, MYSQL_PORT)?))
+        Ok(Self(listener(text, Protocol::Mysql, MYSQL_PORT)?))
     }
     fn write(&self) -> String {
         self.0.to_string()
@@ -91,7 +105,7 @@ impl Written for HttpAddress {
         if text == "off" {
             return Ok(Self(None));
         }
-        match Address::parse(text, Protocol::Postgres, HTTP_PORT)? {
+        match listener(text, Protocol::Postgres, HTTP_PORT)? {
             Address::Unix { .. } => Err(ValueError::NoUnixSocket),
             tcp => Ok(Self(Some(tcp))),
         }

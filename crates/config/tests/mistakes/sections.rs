@@ -1,5 +1,7 @@
 //! Sections whose keys must fit together.
 
+use config::Config;
+
 use crate::{GOOD, before, problems, with, with_server};
 
 #[test]
@@ -124,8 +126,43 @@ fn places_to_listen_must_serve_somebody() {
         ),
         (
             "mysql = [\"127.0.0.1:6432\"]",
-            "2:9: listen.mysql: 127.0.0.1:6432 is the address for PostgreSQL clients already",
+            "2:10: listen.mysql: 127.0.0.1:6432 is the address for PostgreSQL clients already",
         ),
+        ("postgres = [\"a:1\", \"b:1\", \"a:1\"]", "2:27: listen.postgres: a:1 is listed twice"),
+        (
+            "postgres = [\"0.0.0.0\", \"127.0.0.1\"]",
+            "2:24: listen.postgres: 127.0.0.1:6432 is covered by 0.0.0.0:6432, which is the address for PostgreSQL clients \
+             already",
+        ),
+        (
+            "postgres = [\"10.0.0.1:7\", \"[::]:7\"]",
+            "2:27: listen.postgres: [::]:7 covers 10.0.0.1:7, which is the address for PostgreSQL clients already",
+        ),
+        (
+            "mysql = [\"0.0.0.0:6432\"]",
+            "2:10: listen.mysql: 0.0.0.0:6432 covers 127.0.0.1:6432, which is the address for PostgreSQL clients already",
+        ),
+        ("http = \"127.0.0.1:6432\"", "2:8: listen.http: 127.0.0.1:6432 is the address for PostgreSQL clients already"),
+        (
+            "mysql = [\"[::ffff:127.0.0.1]:6033\"]\nhttp = \"0.0.0.0:6033\"",
+            "3:8: listen.http: 0.0.0.0:6033 covers [::ffff:127.0.0.1]:6033, which is the address for MySQL clients already",
+        ),
+        (
+            "postgres = [\"6432\"]",
+            "2:13: listen.postgres: `6432` names no host: write \"127.0.0.1:6432\" for this machine alone, or \
+             \"0.0.0.0:6432\" for all addresses",
+        ),
+        (
+            "http = \":9\"",
+            "2:8: listen.http: `:9` names no host: write \"127.0.0.1:9\" for this machine alone, or \"0.0.0.0:9\" for all \
+             addresses",
+        ),
+        (
+            "mysql = [\"*\"]",
+            "2:10: listen.mysql: `*` names no host: write \"127.0.0.1:6033\" for this machine alone, or \"0.0.0.0:6033\" for \
+             all addresses",
+        ),
+        ("mysql = [\"*:70000\"]", "2:10: listen.mysql: `70000` is no port: a port is a number from 1 to 65535"),
         (
             "proxy_protocol = [\"10.0.0.0/8\", \"10.0.0.1/8\"]",
             "2:33: listen.proxy_protocol: `10.0.0.1/8` is an address within a network: the network is `10.0.0.0/8`",
@@ -138,6 +175,8 @@ fn places_to_listen_must_serve_somebody() {
         let found = before(&format!("[listen]\n{section}"));
         assert_eq!(found.lines().next().unwrap(), format!("e.toml:{said}"), "{found}");
     }
+    let apart = "[listen]\npostgres = [\"0.0.0.0:1\", \"[::1]:1\", \"[::]:2\", \"localhost:1\"]\nhttp = \"0.0.0.0:3\"";
+    Config::from_toml(&format!("{apart}\n{GOOD}"), "e.toml").unwrap();
     let deaf = problems(&format!("[listen]\nmysql = []\n{}", GOOD.replace("budget", "protocol = \"mysql\"\nbudget")));
     let said = "e.toml:2:9: listen.mysql: there is no address, so no client could connect\n";
     assert!(deaf.to_string().starts_with(said), "{deaf}");
