@@ -32,6 +32,7 @@
 mod amend;
 mod diff;
 mod document;
+mod doubts;
 mod encryption;
 mod foreign;
 pub mod keys;
@@ -214,17 +215,6 @@ impl Config {
     pub fn pool(&self, server: ServerIndex) -> &PoolKeys {
         let own = self.keys.servers.get(server.0).and_then(|server| server.pool.as_ref());
         own.unwrap_or(&self.keys.pool)
-    }
-
-    /// What is not wrong, and yet can hardly be meant, in sentences.
-    #[must_use]
-    pub fn doubts(&self) -> Vec<String> {
-        let servers = self.table.servers();
-        let is_used = |name: &str| servers.iter().any(|server| server.classes.named(name).is_some());
-        let unused = self.keys.classes.iter().filter(|class| !is_used(&class.name));
-        let unused =
-            unused.map(|class| format!("class `{}` is declared, and no server has it in its `classes`", class.name));
-        self.table.doubts().iter().map(ToString::to_string).chain(unused).collect()
     }
 
     /// What a client of this name must prove to know; `None`: no such user.
