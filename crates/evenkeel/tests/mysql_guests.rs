@@ -6,7 +6,7 @@ mod common;
 mod mysql;
 mod watch;
 
-use common::{DATABASE, PASSWORD};
+use common::{DATABASE, PASSWORD, USER};
 use mysql::{MyScene, MySetup, code};
 use testkit::mysql::Server;
 use testkit::{MyWire, Result};
@@ -39,6 +39,28 @@ fn another_password_takes_the_place_of_the_first(scene: &MyScene<'_>, server: &S
     log_in(scene, "guest", "second")?.query("select 1")?;
     assert_eq!(refused(scene, "guest", "first"), 1045);
     log_in(scene, "guest", "second")?.query("select 1").map(drop)
+}
+
+/// A database may lead to an account of its own. That a server has accepted a guest's password for another one says nothing of that.
+#[test]
+fn a_guest_checked_for_one_account_is_not_let_in_as_another() -> Result<()> {
+    MySetup::new().on_each(|server| {
+        let pooled = format!(
+            "[[databases]]\nname = \"pooled\"\nserver = \"main\"\nserver_database = \"{DATABASE}\"\n\
+             server_user = \"{USER}\"\nserver_password = \"{PASSWORD}\"\n"
+        );
+        let scene =
+            MySetup::new().toml("[mysql]\nunknown_users = \"ask_server\"\n").server_toml(&pooled).before(server)?;
+        server.sql(&format!("create user bob@'%' identified by 'bobs'; grant all on {DATABASE}.* to bob@'%'"))?;
+        let pooled = |password| scene.evenkeel.mysql_client("bob", password, Some("pooled"));
+        // Somebody has told what the route there begins with, so that nothing but the check keeps anybody out.
+        assert!(pooled(PASSWORD)?.value("select current_user()")?.starts_with(USER));
+        assert!(log_in(&scene, "bob", "bobs")?.value("select current_user()")?.starts_with("bob@"));
+        assert_eq!(code(&pooled("bobs").unwrap_err()), 1045);
+        // Nor does a failure at one account cost him the other.
+        assert_eq!(log_in(&scene, "bob", "bobs")?.value("select 'in'")?, "in");
+        scene.at_rest()
+    })
 }
 
 fn log_in(scene: &MyScene<'_>, user: &str, password: &str) -> Result<MyWire> {

@@ -30,8 +30,8 @@ use crate::{
 
 mod world;
 
-pub(crate) use world::Guest;
 pub use world::ServerPool;
+pub(crate) use world::{Guest, GuestKey};
 use world::{LaneKey, World, route_limits};
 
 /// The most routes. Names of databases under `*` come from clients, who can invent them.
@@ -247,31 +247,30 @@ impl Engine {
     }
 
     /// What is known of a guest whose password a server has accepted.
-    pub(crate) fn guest(&self, server: &Arc<str>, user: &Arc<str>) -> Option<Guest> {
-        self.lock().guests.get(&(server.clone(), user.clone())).cloned()
+    pub(crate) fn guest(&self, key: &GuestKey) -> Option<Guest> {
+        self.lock().guests.get(key).cloned()
     }
 
     /// A server has accepted a guest's password. Routes that logged in there with another one make way.
-    pub(crate) fn admit_guest(&self, server: &Arc<str>, user: &Arc<str>, secret: Arc<UserSecret>) {
+    pub(crate) fn admit_guest(&self, key: GuestKey, secret: Arc<UserSecret>) {
         let mut world = self.lock();
         if world.guests.len() >= ROUTES_MAX {
             world.guests.clear();
         }
         // Several logins with one password may have been checked at once: the routes of the first serve them all.
-        let place = (server.clone(), user.clone());
-        let before = world.guests.get(&place).map(|guest| guest.secret.clone());
+        let before = world.guests.get(&key).map(|guest| guest.secret.clone());
         let same = before.filter(|before| before.credential() == secret.credential());
         if same.is_none() {
-            world.retire_lanes_of(server, user);
+            world.retire_lanes_of(&key);
         }
-        world.guests.insert(place, Guest { secret: same.unwrap_or(secret), accepted: Instant::now() });
+        world.guests.insert(key, Guest { secret: same.unwrap_or(secret), accepted: Instant::now() });
     }
 
     /// A server does not accept a guest's password any more. Its routes make way.
-    pub(crate) fn expel_guest(&self, server: &Arc<str>, user: &Arc<str>) {
+    pub(crate) fn expel_guest(&self, key: &GuestKey) {
         let mut world = self.lock();
-        world.guests.remove(&(server.clone(), user.clone()));
-        world.retire_lanes_of(server, user);
+        world.guests.remove(key);
+        world.retire_lanes_of(key);
     }
 
     /// Every route in use.

@@ -32,8 +32,19 @@ pub(super) struct World {
     /// Under which configuration sessions choose their classes.
     era: Era,
     pub(super) lanes: HashMap<LaneKey, AnyLink>,
-    /// Users that the plan does not know, by server and name: each server has passwords of its own.
-    pub(super) guests: HashMap<(Arc<str>, Arc<str>), Guest>,
+    /// Users that the plan does not know.
+    pub(super) guests: HashMap<GuestKey, Guest>,
+}
+
+/// What a guest is found by: each account of each server has a password of its own, and databases may lead to different ones.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct GuestKey {
+    /// The server.
+    pub(crate) server: Arc<str>,
+    /// The account there that the guest's password was tried for.
+    pub(crate) server_user: Arc<str>,
+    /// The guest's own name.
+    pub(crate) user: Arc<str>,
 }
 
 /// A user that the plan does not know.
@@ -162,9 +173,12 @@ impl World {
         }
     }
 
-    /// Retires every route of a user.
-    pub(super) fn retire_lanes_of(&mut self, server: &Arc<str>, user: &Arc<str>) {
-        let is_theirs = |key: &LaneKey, link: &mut AnyLink| key.user == *user && link.lane().server == *server;
+    /// Retires every route that leads a guest to this account.
+    pub(super) fn retire_lanes_of(&mut self, guest: &GuestKey) {
+        let is_theirs = |key: &LaneKey, link: &mut AnyLink| {
+            let lane = link.lane();
+            key.user == guest.user && lane.server == guest.server && lane.server_user == guest.server_user
+        };
         let gone: Vec<_> = self.lanes.extract_if(is_theirs).map(|(_, link)| link).collect();
         for link in gone {
             self.retire(link.lane());
@@ -238,7 +252,11 @@ impl World {
             server_database: resolved.server_database.clone(),
             flavour: *flavour,
         };
-        let guest = || self.guests.get(&(server.name.clone(), user.clone())).map(|guest| guest.secret.clone());
+        let guest = || {
+            let server_user = resolved.server_user.clone();
+            let key = GuestKey { server: server.name.clone(), server_user, user: user.clone() };
+            self.guests.get(&key).map(|guest| guest.secret.clone())
+        };
         let secret = plan.secret(resolved, user, database).or_else(guest);
         let ground = Ground {
             terms: resolved.terms.clone(),

@@ -7,7 +7,13 @@ use mysql::ErrorReply;
 use subtle::ConstantTimeEq;
 
 use super::{connector, greet::Refusal};
-use crate::{driver::Driver, engine::Engine, lane::Flavour, mysql::Login, secrets::UserSecret};
+use crate::{
+    driver::Driver,
+    engine::{Engine, GuestKey},
+    lane::Flavour,
+    mysql::Login,
+    secrets::UserSecret,
+};
 
 /// The most logins at once by which passwords of guests are checked. Each takes a connection of the server for a moment,
 /// outside its budget.
@@ -33,26 +39,31 @@ pub(super) async fn verify(
     let found = engine.driver(user, database);
     let (server, driver, resolved) = found.map_err(|error| super::greet::no_lane(error, database))?;
     let Driver::Mysql(driver) = driver else { return Err(ErrorReply::unknown_database(database).into()) };
-    let known = engine.guest(&server, user).filter(|known| is_same(&known.secret, &password));
+    let key = GuestKey { server, server_user: resolved.server_user, user: user.clone() };
+    let known = engine.guest(&key).filter(|known| is_same(&known.secret, &password));
     if known.as_ref().is_some_and(|known| known.accepted.elapsed() < TRUSTED_FOR) {
         return Ok(());
     }
     let is_known = known.is_some();
     let secret = known.map_or_else(|| Arc::new(UserSecret::new(Credential::Plain(password))), |known| known.secret);
-    let login =
-        Login { user: resolved.server_user, database: resolved.server_database, secret: Some(secret.clone()), flavour };
+    let login = Login {
+        user: key.server_user.clone(),
+        database: resolved.server_database,
+        secret: Some(secret.clone()),
+        flavour,
+    };
     let turn = engine.guest_checks.acquire().await;
     driver.try_login(&login).await.map_err(|error| match error.said() {
         Some((code, sqlstate, message)) => {
             if is_known && REVOKED.contains(&code) {
-                engine.expel_guest(&server, user);
+                engine.expel_guest(&key);
             }
             Refusal::from(ErrorReply::new(code, sqlstate, message.to_owned()))
         }
         None => ErrorReply::read_error(format!("The database server cannot check the password: {error}")).into(),
     })?;
     drop(turn);
-    engine.admit_guest(&server, user, secret);
+    engine.admit_guest(key, secret);
     Ok(())
 }
 
