@@ -12,8 +12,8 @@ use std::{fs, str};
 use auth::{Secret, caching_sha2, native};
 use common::{DATABASE, PASSWORD, USER, binary};
 use mysql::{MyScene, MySetup};
-use testkit::mysql::Kind;
-use testkit::{Evenkeel, Result, Speaks};
+use testkit::mysql::{Client, Kind, scramble};
+use testkit::{Evenkeel, MyWire, Result, Speaks};
 
 #[test]
 fn a_hash_lets_in_as_far_as_it_goes() -> Result<()> {
@@ -29,6 +29,37 @@ fn a_hash_lets_in_as_far_as_it_goes() -> Result<()> {
         assert_eq!(scene.client()?.value("select current_user()")?, format!("{USER}@%"));
         scene.at_rest()
     })
+}
+
+/// Before a user has logged in and afterwards. What Evenkeel has learned then shows in how it asks.
+#[test]
+fn a_wrong_password_and_an_unknown_user_are_refused_by_the_same_steps() -> Result<()> {
+    MySetup::new().on_each(|server| {
+        let config = MySetup::new().config(&server.address());
+        let hash = hash_for(Kind::MySql)?;
+        let server_login = format!("server_user = \"{USER}\"\nserver_password = \"{PASSWORD}\"");
+        let config = config.replace(&format!("\"{PASSWORD}\""), &format!("'''{hash}'''\n{server_login}"));
+        let evenkeel = Evenkeel::start_for(Speaks::MySql, binary(), &config)?;
+        let first_answer = |user| first_answer_to(&evenkeel, user);
+        assert_eq!(first_answer(USER)?, ASKS_IN_FULL);
+        assert_eq!(first_answer("nobody")?, ASKS_IN_FULL);
+        evenkeel.mysql_client(USER, PASSWORD, Some(DATABASE))?.quit()?;
+        assert_eq!(first_answer(USER)?, REFUSES);
+        assert_eq!(first_answer("nobody")?, REFUSES);
+        Ok(())
+    })
+}
+
+const ASKS_IN_FULL: u8 = 1;
+const REFUSES: u8 = 0xff;
+
+/// How the first answer to a wrong proof begins.
+fn first_answer_to(evenkeel: &Evenkeel, user: &str) -> Result<u8> {
+    let mut wire = MyWire::connect(&evenkeel.mysql_address())?;
+    let greeting = wire.greet()?.clone();
+    let answer = scramble(&greeting.plugin, "wrong", &greeting.challenge).unwrap();
+    wire.send_login(&Client::new(user, "wrong", Some(DATABASE)), &greeting.plugin, &answer)?;
+    Ok(wire.read()?.body[0])
 }
 
 /// What proves the password as the server's accounts keep it.

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin as StdPin, sync::Arc, time::Duration};
 
-use auth::{Channel, Learned};
+use auth::Channel;
 use mysql::{
     Capabilities, ErrorReply, ProtocolError, Status,
     handshake::{Greeting, HandshakeResponse, Nonce, PAYLOAD_LEN_MAX, SslRequest},
@@ -31,7 +31,7 @@ use crate::{
     lane::{Flavour, Link},
     plan::{AuthMethod, ClientTls, Plan, UserEntry},
     registry::{Admission, KEY_LEN, Party},
-    secrets::random,
+    secrets::{UserSecret, random},
     stream::Stream,
 };
 
@@ -388,14 +388,15 @@ fn demand(engine: &Engine, plan: &Plan, user: &[u8], entry: Option<&UserEntry>) 
     if plan.demand == AuthMethod::Trust {
         return Demand::Trust;
     }
+    let of_secret = |secret: &UserSecret, exists| Demand::Password {
+        credential: secret.credential().clone(),
+        learned: secret.learned(),
+        exists,
+    };
     match entry.and_then(|entry| entry.secret.as_ref()) {
-        Some(secret) => {
-            Demand::Password { credential: secret.credential().clone(), learned: secret.learned(), exists: Exists::Yes }
-        }
+        Some(secret) => of_secret(secret, Exists::Yes),
         None if entry.is_none() && plan.mysql.asks_servers => Demand::PassThrough,
-        None => {
-            Demand::Password { credential: engine.decoys.of(user), learned: Learned::default(), exists: Exists::No }
-        }
+        None => of_secret(&engine.decoys.of(user), Exists::No),
     }
 }
 
