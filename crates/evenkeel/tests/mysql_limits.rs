@@ -23,7 +23,8 @@ fn limits_of_clients_and_waits() -> Result<()> {
         clients_in_all(server)?;
         clients_of_users_databases_and_addresses(server)?;
         waiters(server)?;
-        statements(server)
+        statements(server)?;
+        texts_of_statements(server)
     })
 }
 
@@ -105,6 +106,25 @@ fn statements(server: &Server) -> Result<()> {
         }
     }
     drop(wire);
+    scene.at_rest()
+}
+
+/// Each is within every limit of its own. Ten thousand of them would be more than a machine has.
+fn texts_of_statements(server: &Server) -> Result<()> {
+    let scene = MySetup::new().before(server)?;
+    let mut wire = scene.client()?;
+    let filler = "x".repeat(15 << 20);
+    let text = |n: usize| format!("select {n}, ? /* {filler} */");
+    let ids: Vec<_> = (0..4).map(|n| Ok(wire.prepare(&text(n))?.id)).collect::<Result<_>>()?;
+    let error = wire.prepare(&text(4)).unwrap_err();
+    assert_eq!(code(&error), 1461);
+    assert!(error.to_string().contains("64 MiB"), "{error}");
+    assert_eq!(wire.prepare("select 5, ?")?.parameters, 1, "a short one");
+    let answer = format!("{:?}", wire.execute(ids[3], &[Some("own")])?);
+    assert!(answer.contains("[Some(\"3\"), Some(\"own\")]"), "{answer}");
+    wire.close_statement(ids[0])?;
+    assert_eq!(wire.prepare(&text(4))?.parameters, 1, "what was closed takes no room");
+    wire.quit()?;
     scene.at_rest()
 }
 

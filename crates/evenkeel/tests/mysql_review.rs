@@ -31,6 +31,7 @@ fn nothing_of_one_client_reaches_another() -> Result<()> {
         a_dropped_database_is_not_followed_by_the_one_of_the_login(server)?;
         a_refused_second_statement_is_not_allowed_by_its_length(server)?;
         an_option_does_not_outlive_its_client(server)?;
+        columns_of_a_table_are_not_told_to_who_may_not_read_it(server)?;
         what_a_client_has_the_server_tell_is_told_to_it_alone(server)
     })
 }
@@ -101,6 +102,20 @@ fn a_role_of_the_login_does_not_move_to_another_user(server: &Server) -> Result<
         Kind::MariaDb => "set default role none for 'app'@'%'",
         Kind::MySql => "set default role none to 'app'@'%'",
     })?;
+    scene.at_rest()
+}
+
+fn columns_of_a_table_are_not_told_to_who_may_not_read_it(server: &Server) -> Result<()> {
+    let scene = setup().before(server)?;
+    server.sql(
+        "create database hr; create table hr.salaries (name varchar(20), salary int); grant select on hr.* to 'app'@'%'",
+    )?;
+    let text = "select name, salary from hr.salaries where name = ?";
+    for _ in 0..2 {
+        assert_eq!(scene.client()?.prepare(text)?.columns, 2);
+        assert_eq!(code(&scene.client_of("other")?.prepare(text).unwrap_err()), 1142);
+    }
+    server.sql("drop database hr; revoke select on hr.* from 'app'@'%'")?;
     scene.at_rest()
 }
 

@@ -12,14 +12,17 @@ use std::{
 
 use sql::mysql::Verdict;
 
-use crate::{
-    by_number::ByNumber,
-    command::{ParameterType, ParameterTypes},
-    settings::Settings,
-};
+use crate::{by_number::ByNumber, settings::Settings};
 
-/// Longest description of a statement that is kept, in bytes. Longer ones are asked of a server each time.
+mod client;
+
+pub use client::{CLIENT_TEXTS_LEN_MAX, ClientStatement, ClientStatements, LAST_PREPARED};
+
+/// The most bytes of descriptions that are kept of one statement. Longer ones are asked of a server each time.
 pub const DESCRIPTION_LEN_MAX: usize = 64 * 1024;
+
+/// The most accounts for which a statement's description is kept; of more, the latest.
+const ACCOUNTS_MAX: usize = 16;
 
 /// A statement's text, and the settings under which it was prepared.
 #[derive(Debug)]
@@ -28,7 +31,27 @@ pub struct Statement {
     text: Box<[u8]>,
     context: Settings,
     verdict: Verdict,
-    description: Mutex<Option<(Age, Arc<Description>)>>,
+    kept: Kept,
+    /// The latest last.
+    told: Mutex<Vec<Told>>,
+}
+
+/// Who has a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// The interner too: it is everybody's.
+    ForAll,
+    /// The client it was made for.
+    ForOne,
+}
+
+/// What a server has told of a statement.
+#[derive(Debug)]
+struct Told {
+    /// To which of its accounts: it tells others nothing of tables that they may not read.
+    account: Arc<str>,
+    age: Age,
+    description: Arc<Description>,
 }
 
 /// Of which time the schema is that a description was made from: of the same age, of the same schema. Who counts it
@@ -74,19 +97,40 @@ impl Statement {
         self.verdict
     }
 
-    /// What a server said of it, if one was asked when the schema was of this age.
+    /// What a server said of it to this account, if one was asked when the schema was of this age.
     #[must_use]
-    pub fn description(&self, age: Age) -> Option<Arc<Description>> {
-        let known = self.description.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(then, _)| *then == age).map(|(_, description)| description.clone())
+    pub fn description(&self, account: &str, age: Age) -> Option<Arc<Description>> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = told.iter().find(|told| *told.account == *account && told.age == age)?;
+        Some(known.description.clone())
     }
 
-    /// Notes what a server said of it.
-    pub fn describe(&self, description: &Arc<Description>, age: Age) {
-        let len: usize = description.definitions.iter().map(|definition| definition.len()).sum();
-        if len <= DESCRIPTION_LEN_MAX {
-            *self.description.lock().unwrap_or_else(PoisonError::into_inner) = Some((age, description.clone()));
+    /// Notes what a server said of it to this account.
+    pub fn describe(&self, description: &Arc<Description>, account: &Arc<str>, age: Age) {
+        let mut room = DESCRIPTION_LEN_MAX;
+        let mut fits = |description: &Description| match room.checked_sub(description.len()) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        };
+        if !fits(description) {
+            return;
         }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|told| told.account != *account && told.age == age);
+        let kept = told.iter().rev().take(ACCOUNTS_MAX - 1).take_while(|told| fits(&told.description)).count();
+        let outdated = told.len() - kept;
+        told.drain(..outdated);
+        told.push(Told { account: account.clone(), age, description: description.clone() });
+    }
+}
+
+impl Description {
+    /// Bytes of its definitions.
+    fn len(&self) -> usize {
+        self.definitions.iter().map(|definition| definition.len()).sum()
     }
 }
 
@@ -130,15 +174,17 @@ impl Interner {
             self.forget_unused();
         }
         self.last_id += 1;
+        // Full of statements in use: this one works, but the next client with the same text gets one of its own.
+        let kept = if self.has_room(text.len()) { Kept::ForAll } else { Kept::ForOne };
         let statement = Arc::new(Statement {
             id: self.last_id,
             text: text.into(),
             context: context.clone(),
             verdict,
-            description: Mutex::new(None),
+            kept,
+            told: Mutex::default(),
         });
-        // Full of statements in use: this one works, but the next client with the same text gets one of its own.
-        if self.has_room(text.len()) {
+        if kept == Kept::ForAll {
             self.known.entry(hash).or_default().push(statement.clone());
             self.len += 1;
             self.bytes += text.len();
@@ -171,8 +217,9 @@ pub struct ServerStatements {
 
 #[derive(Debug)]
 struct Known {
-    /// Keeps the identity taken.
-    _statement: Arc<Statement>,
+    /// Keeps the interner from forgetting it: who prepares the text again shall find it here. One that the interner does not
+    /// know is found by nobody, and its text would only take room.
+    _statement: Option<Arc<Statement>>,
     server_id: u32,
     used: u64,
 }
@@ -197,6 +244,7 @@ impl ServerStatements {
     pub fn insert(&mut self, statement: Arc<Statement>, server_id: u32) -> Option<u32> {
         self.clock += 1;
         let id = statement.id();
+        let statement = (statement.kept == Kept::ForAll).then_some(statement);
         let known = Known { _statement: statement, server_id, used: self.clock };
         if let Some(former) = self.known.insert(id, known) {
             return Some(former.server_id);
@@ -229,107 +277,6 @@ impl ServerStatements {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
-    }
-}
-
-/// A statement as one client has it.
-#[derive(Debug)]
-pub struct ClientStatement {
-    /// The statement.
-    pub statement: Arc<Statement>,
-    /// How many parameters it takes.
-    pub parameters: u16,
-    /// The parameters' types as last bound; empty: never.
-    types: Box<[ParameterType]>,
-}
-
-impl ClientStatement {
-    /// Notes the types that an execution brings along. Those behind the parameters' are of attributes, and hold for it only.
-    fn bind(&mut self, types: ParameterTypes<'_>) {
-        let bound = types.take(usize::from(self.parameters)).map(|(kind, _)| kind);
-        // Many clients send them with every execution.
-        if !bound.clone().eq(self.types.iter().copied()) {
-            self.types = bound.collect();
-        }
-    }
-}
-
-/// What a client calls its statements, bounded.
-#[derive(Debug, Default)]
-pub struct ClientStatements {
-    known: ByNumber<u32, ClientStatement>,
-    last_id: u32,
-}
-
-/// The number that stands for the statement prepared last (MariaDB: direct execution).
-pub const LAST_PREPARED: u32 = u32::MAX;
-
-impl ClientStatements {
-    /// Gives a statement a number of the client's.
-    pub fn insert(&mut self, statement: Arc<Statement>, parameters: u16) -> u32 {
-        loop {
-            self.last_id = self.last_id.wrapping_add(1);
-            if !matches!(self.last_id, 0 | LAST_PREPARED) && !self.known.contains_key(&self.last_id) {
-                break;
-            }
-        }
-        self.known.insert(self.last_id, ClientStatement { statement, parameters, types: Box::default() });
-        self.last_id
-    }
-
-    /// The statement with this number.
-    #[must_use]
-    pub fn get(&self, id: u32) -> Option<&ClientStatement> {
-        self.known.get(&self.meant(id))
-    }
-
-    /// Notes the types that an execution of the statement with this number brings along for its parameters, if it does.
-    /// Returns those that hold.
-    pub fn bind(&mut self, id: u32, types: Option<ParameterTypes<'_>>) -> &[ParameterType] {
-        let id = self.meant(id);
-        let Some(own) = self.known.get_mut(&id) else { return &[] };
-        if let Some(types) = types {
-            own.bind(types);
-        }
-        &own.types
-    }
-
-    /// The types of the statement's parameters as last bound; empty: never.
-    #[must_use]
-    pub fn types(&self, id: u32) -> &[ParameterType] {
-        self.get(id).map_or(&[], |own| &own.types)
-    }
-
-    /// The statements.
-    pub fn iter(&self) -> impl Iterator<Item = &Statement> {
-        self.known.values().map(|own| &*own.statement)
-    }
-
-    /// Forgets a number. Returns what it stood for.
-    pub fn remove(&mut self, id: u32) -> Option<ClientStatement> {
-        let id = self.meant(id);
-        self.known.remove(&id)
-    }
-
-    /// Forgets all of them.
-    pub fn clear(&mut self) {
-        self.known = ByNumber::default();
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
-    fn meant(&self, id: u32) -> u32 {
-        if id == LAST_PREPARED { self.last_id } else { id }
     }
 }
 
@@ -382,19 +329,60 @@ mod tests {
         assert!(Arc::ptr_eq(&second, &intern(&other, &settings)), "what nobody uses has made room");
     }
 
+    fn described(definition: usize) -> Arc<Description> {
+        let definitions = vec![vec![0; definition].into_boxed_slice()];
+        Arc::new(Description { parameters: 0, columns: 1, warnings: 0, definitions })
+    }
+
     #[test]
     fn descriptions_hold_for_the_schema_that_they_were_made_from() {
         let statement = interner(1)("select * from t", &Settings::default());
-        let of = |definition: usize| {
-            let definitions = vec![vec![0; definition].into_boxed_slice()];
-            Arc::new(Description { parameters: 0, columns: 1, warnings: 0, definitions })
+        let account = "app".into();
+        assert_eq!(statement.description("app", Age(1)), None);
+        statement.describe(&described(10), &account, Age(1));
+        assert_eq!(statement.description("app", Age(1)), Some(described(10)));
+        assert_eq!(statement.description("app", Age(2)), None);
+        statement.describe(&described(DESCRIPTION_LEN_MAX + 1), &account, Age(2));
+        assert_eq!(statement.description("app", Age(2)), None, "too long to be kept");
+    }
+
+    #[test]
+    fn descriptions_are_for_the_account_that_was_told() {
+        let statement = interner(1)("select * from hr.salaries", &Settings::default());
+        statement.describe(&described(10), &"hr".into(), Age(1));
+        assert_eq!(statement.description("web", Age(1)), None);
+        statement.describe(&described(20), &"web".into(), Age(1));
+        assert_eq!(statement.description("hr", Age(1)), Some(described(10)));
+        assert_eq!(statement.description("web", Age(1)), Some(described(20)));
+    }
+
+    #[test]
+    fn so_many_descriptions_of_a_statement_are_kept_and_no_more() {
+        let statement = interner(1)("select * from t", &Settings::default());
+        let account = |number: usize| Arc::<str>::from(number.to_string());
+        let known = |statement: &Statement| {
+            (0..40).filter(|number| statement.description(&account(*number), Age(1)).is_some()).collect::<Vec<_>>()
         };
-        assert_eq!(statement.description(Age(1)), None);
-        statement.describe(&of(10), Age(1));
-        assert_eq!(statement.description(Age(1)), Some(of(10)));
-        assert_eq!(statement.description(Age(2)), None);
-        statement.describe(&of(DESCRIPTION_LEN_MAX + 1), Age(2));
-        assert_eq!(statement.description(Age(2)), None, "too long to be kept");
+        for number in 0..20 {
+            statement.describe(&described(10), &account(number), Age(1));
+        }
+        assert_eq!(known(&statement), (20 - ACCOUNTS_MAX..20).collect::<Vec<_>>(), "of the latest accounts");
+        statement.describe(&described(DESCRIPTION_LEN_MAX - 20), &account(30), Age(1));
+        assert_eq!(known(&statement), [18, 19, 30], "as far as there is room");
+        statement.describe(&described(10), &account(31), Age(2));
+        assert_eq!(known(&statement), [0; 0], "of this age");
+    }
+
+    #[test]
+    fn a_connection_keeps_no_text_that_nobody_could_find_there() {
+        let mut intern = interner(1);
+        let settings = Settings::default();
+        let [everybodys, ones] = ["select 1", "select 2"].map(|text| intern(text, &settings));
+        let mut server = ServerStatements::new(2);
+        server.insert(everybodys.clone(), 11);
+        server.insert(ones.clone(), 12);
+        assert_eq!((Arc::strong_count(&everybodys), Arc::strong_count(&ones)), (3, 1));
+        assert_eq!((server.touch(everybodys.id()), server.touch(ones.id())), (Some(11), Some(12)));
     }
 
     #[test]
@@ -411,19 +399,5 @@ mod tests {
         assert_eq!((server.remove(three.id()), server.remove(three.id())), (Some(14), None));
         server.clear();
         assert!(server.is_empty());
-    }
-
-    #[test]
-    fn numbers_of_a_client_are_its_own_and_never_those_with_a_meaning() {
-        let statement = interner(1)("select ?", &Settings::default());
-        let mut client = ClientStatements { last_id: LAST_PREPARED - 2, ..ClientStatements::default() };
-        let ids = [0; 3].map(|_| client.insert(statement.clone(), 1));
-        assert_eq!(ids, [LAST_PREPARED - 1, 1, 2]);
-        assert!(client.get(LAST_PREPARED).is_some(), "the one prepared last");
-        assert!(client.remove(LAST_PREPARED).is_some());
-        assert!(client.get(2).is_none() && client.remove(2).is_none());
-        assert_eq!(client.iter().count(), 2);
-        client.clear();
-        assert!(client.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use mysql::{
     command::{Command, SendLongData, StmtExecute, StmtFetch},
     exchange,
     packet::{self, HEADER_LEN, Header},
-    statement::{Description, Statement},
+    statement::{CLIENT_TEXTS_LEN_MAX, Description, Statement},
     view::{EofPacket, PrepareOk},
     write,
 };
@@ -58,10 +58,19 @@ impl Client {
         let rewritten = self.rewritten(&text, verdict, Runs::Later);
         let is_rewritten = rewritten.is_some();
         text = rewritten.unwrap_or(text);
+        if !self.state.statements.has_room(text.len()) {
+            self.drop_command(header);
+            let message = format!(
+                "Can't keep more than {} MiB of prepared statements for one client. Close some of them first",
+                CLIENT_TEXTS_LEN_MAX >> 20
+            );
+            self.deny(&ErrorReply::too_many_statements(message));
+            return Ok(());
+        }
         let statement = self.route.shared.intern(&text, &self.state.settings, verdict);
         // With state of its own on a connection, a temporary table above all, a text may mean something else.
-        let known = statement.description(self.route.shared.schema_age()).filter(|_| self.state.pin().is_none());
-        if let Some(description) = known {
+        let known = statement.description(&self.route.server_user, self.route.shared.schema_age());
+        if let Some(description) = known.filter(|_| self.state.pin().is_none()) {
             self.drop_command(header);
             self.tell_prepared(statement, &description);
             return Ok(());
@@ -100,7 +109,7 @@ impl Client {
             let PrepareOk { statement_id, parameters, columns, warnings, .. } = first;
             let description = Arc::new(Description { parameters, columns, warnings, definitions });
             if self.state.pin().is_none() {
-                statement.describe(&description, age);
+                statement.describe(&description, &self.route.server_user, age);
             }
             if let Some(outdated) = lease.statements.insert(statement.clone(), statement_id) {
                 lease.to_close.push(outdated);
