@@ -91,7 +91,7 @@ pub struct ListenKeys {
     /// The client it names counts as the peer, in limits and logs. From elsewhere no header is taken.
     pub proxy_protocol: Vec<Network>,
     /// How PostgreSQL clients prove who they are. A user whose configured secret allows only one way is asked that way. For
-    /// MySQL clients see `mysql.auth_plugin`.
+    /// MySQL clients see `mysql.auth_plugin`; `"trust"` holds for them as well.
     pub auth: AuthMethod,
     /// For `/metrics`, `/healthz`, `/readyz` and `/api/…`: `host:port`, or `"off"`. It asks for no password, so keep it on
     /// a private address.

@@ -10,8 +10,10 @@ use crate::keys::File;
 const HEAD: &str = "\
 # Configuration reference
 
-The file is TOML: `evenkeel serve --config evenkeel.toml`. `evenkeel check` reads it and reports every mistake with line and
-column. A commented example is `evenkeel.example.toml`; editors complete keys with `docs/reference/config.schema.json`.
+The file is TOML: `evenkeel serve --config evenkeel.toml`. `evenkeel check` reports mistakes with line and column: all those of
+syntax; where there are none, all unknown keys and values of a wrong kind; and where there are none of these either, all
+values and names that do not fit together. A commented example is `evenkeel.example.toml`; editors complete keys with
+`docs/reference/config.schema.json`.
 
 Durations carry their unit: `\"5s\"`, `\"250ms\"`, `\"1h30m\"` (d, h, m, s, ms, us, ns). Sizes too: `\"16KiB\"` (B, KiB, MiB, GiB).
 A key without a default must be given; *none* means that nothing holds unless it is given. **Restart** marks keys that are

@@ -143,7 +143,7 @@ pub struct ServerKeys {
     /// What it is in its cluster.
     #[serde(default)]
     pub role: Role,
-    /// The zone it stands in.
+    /// The zone it stands in. Has no effect yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// The most connections that Evenkeel holds to it, all users and databases together. Leave room below the server's own
@@ -251,9 +251,9 @@ overridable! {
         /// The name that clients log in with, unique.
         pub name: String,
         /// The password, which serves every way to log in, or what a server stores for it. PostgreSQL: `SCRAM-SHA-256$…` or
-        /// `md5…`; with an md5 hash Evenkeel logs in to the server as well, a SCRAM verifier only serves servers that hold the
-        /// very same one. MySQL: `*…` (mysql_native_password), `$A$005$…` (caching_sha2_password) or `ed25519:…` and the
-        /// public key that MariaDB stores.
+        /// `md5…`; with an md5 hash Evenkeel also logs in to servers that ask for md5 (since PostgreSQL 14 they ask for SCRAM
+        /// by default), a SCRAM verifier only serves servers that hold the very same one. MySQL: `*…`
+        /// (mysql_native_password), `$A$005$…` (caching_sha2_password) or `ed25519:…` and the public key that MariaDB stores.
         #[serde(default, skip_serializing)]
         pub password: Option<SecretText>,
         /// The environment variable that holds it instead.
