@@ -67,6 +67,26 @@ fn more_statements_than_a_connection_keeps_still_work() -> Result<()> {
     Ok(())
 }
 
+/// Each is within every limit of its own. Ten thousand of them would be more than a machine has.
+#[test]
+fn no_client_fills_the_memory_with_texts_that_it_prepares() -> Result<()> {
+    let scene = Setup::new().start()?;
+    let filler = "x".repeat(15 << 20);
+    let parse = |n: usize| Script::new().parse(&format!("s{n}"), &format!("select {n} /* {filler} */")).sync();
+    let mut wire = scene.client()?;
+    for n in 0..4 {
+        assert_eq!(tags(&parse(n).run_on(&mut wire)?), "1Z");
+    }
+    assert_eq!(tags(&Script::new().close_statement("s0").sync().run_on(&mut wire)?), "3Z");
+    assert_eq!(tags(&parse(4).run_on(&mut wire)?), "1Z", "what was closed takes no room");
+    assert_eq!(only(&Script::new().run("s3", &[]).sync().run_on(&mut wire)?), "3");
+    wire.send(parse(5).bytes())?;
+    let refused = wire.read()?;
+    assert_eq!(refused.field(b'C').as_deref(), Some("53400"), "{refused:?}");
+    assert!(refused.field(b'M').unwrap().contains("64 MiB"), "{refused:?}");
+    Ok(())
+}
+
 #[test]
 fn names_are_taken_and_free_as_on_a_server_of_ones_own() -> Result<()> {
     let scene = Setup::new().start()?;

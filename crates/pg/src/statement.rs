@@ -355,10 +355,17 @@ impl ServerStatements {
     }
 }
 
-/// What a client calls its prepared statements.
+/// The most bytes of texts that one client may keep prepared under names, unless it is one text alone. Ten thousand statements
+/// of 6 KB are fewer.
+pub const CLIENT_TEXTS_LEN_MAX: usize = 64 * 1024 * 1024;
+
+/// What a client calls its prepared statements. Whoever inserts sees to the bounds: [`ClientStatements::len`], and
+/// [`ClientStatements::has_room`] for the texts, which live as long as a client has a name for them.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
     named: HashMap<Box<[u8]>, Arc<Statement>>,
+    /// Bytes of the named statements' texts, counted once for each name.
+    bytes: usize,
     unnamed: Option<Arc<Statement>>,
 }
 
@@ -380,18 +387,32 @@ impl ClientStatements {
         self.named.iter().find(|(_, statement)| statement.id == id).map(|(name, _)| &**name)
     }
 
+    /// Whether texts of so many bytes in all can be named beside those that are there.
+    #[must_use]
+    pub fn has_room(&self, texts_len: usize) -> bool {
+        self.named.is_empty() || self.bytes.saturating_add(texts_len) <= CLIENT_TEXTS_LEN_MAX
+    }
+
     /// Names a statement.
     pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) {
         if name.is_empty() {
             self.unnamed = Some(statement);
-        } else {
-            self.named.insert(name.into(), statement);
+            return;
+        }
+        self.bytes += statement.text().len();
+        if let Some(former) = self.named.insert(name.into(), statement) {
+            self.bytes -= former.text().len();
         }
     }
 
     /// Forgets a name.
     pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
-        if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) }
+        if name.is_empty() {
+            return self.unnamed.take();
+        }
+        let statement = self.named.remove(name)?;
+        self.bytes -= statement.text().len();
+        Some(statement)
     }
 
     /// Forgets the unnamed statement, if it is this one.
@@ -401,8 +422,7 @@ impl ClientStatements {
 
     /// Forgets all names.
     pub fn clear(&mut self) {
-        self.named = HashMap::new();
-        self.unnamed = None;
+        *self = Self::default();
     }
 
     /// How many named statements there are.
@@ -452,6 +472,28 @@ mod tests {
         for stranger in [&b"__ek_3"[..], b"__ek_", b"__ek_99999999999999999999", b"one"] {
             assert_eq!(statements.name_of(stranger), None);
         }
+    }
+
+    #[test]
+    fn no_client_fills_the_memory_with_texts_that_it_prepares() {
+        let mut interner = Interner::new(8);
+        let text = vec![b' '; CLIENT_TEXTS_LEN_MAX / 4 + 1];
+        let statement = interner.shared(&text, b"");
+        let mut client = ClientStatements::default();
+        assert!(client.has_room(2 * CLIENT_TEXTS_LEN_MAX), "one alone may be as long as a message");
+        for name in [b"a", b"b", b"c", b"c"] {
+            assert!(client.has_room(text.len()) || client.get(name).is_some());
+            client.insert(name, statement.clone());
+        }
+        assert!(!client.has_room(text.len()) && client.has_room(text.len() / 2));
+        client.insert(b"", statement.clone());
+        assert!(client.has_room(text.len() / 2), "the unnamed one makes way for the next");
+        assert!(client.remove(b"a").is_some() && client.has_room(text.len()), "closing one gives its bytes back");
+        assert!(client.remove(b"a").is_none() && !client.has_room(2 * text.len()), "once");
+        client.insert(b"c", interner.shared(b"select 1", b""));
+        assert!(client.has_room(2 * text.len()), "so does giving its name to a shorter one");
+        client.clear();
+        assert!(client.has_room(CLIENT_TEXTS_LEN_MAX));
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl Client {
     fn steps(&self) -> Result<Option<Vec<(Step, usize)>>, Fault> {
         let mut rest = self.work.up.unscanned();
         let mut steps: Vec<(Step, usize)> = Vec::new();
+        let mut texts_len = 0;
         while let Some((message, after)) = Message::split(rest)? {
             let step = match message.tag {
                 client::SYNC => Step::End,
@@ -121,8 +122,10 @@ impl Client {
                     let Parse { name, text, types } = view::parse(message.body)?;
                     let taken = self.state.statements.get(name).is_some()
                         || steps.iter().any(|(step, _)| matches!(step, Step::Name(other, _) if **other == *name));
-                    let room =
-                        self.state.statements.len() + steps.len() < self.route.handling.load().prepared.per_client_max;
+                    texts_len += text.len();
+                    let room = self.state.statements.has_room(texts_len)
+                        && self.state.statements.len() + steps.len()
+                            < self.route.handling.load().prepared.per_client_max;
                     if name.is_empty() || taken || !room {
                         return Ok(None);
                     }

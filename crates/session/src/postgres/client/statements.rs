@@ -6,7 +6,7 @@ use pg::{
     ErrorReply, ProtocolError,
     exchange::{Audience, Expect, Transaction},
     frame::{HEADER_LEN, client},
-    statement::{NAME_PREFIX, Sharing, Statement},
+    statement::{CLIENT_TEXTS_LEN_MAX, NAME_PREFIX, Sharing, Statement},
     view, write,
 };
 
@@ -42,8 +42,14 @@ impl Translator<'_> {
         };
         self.admit(statement.verdict())?;
         let name: Box<[u8]> = fields.name.into();
-        if !name.is_empty() && self.state.statements.len() >= self.rules.statements_max {
-            return Err(too_many_statements(self.rules.statements_max));
+        // Where the unit is sent again, the client has the name already.
+        if !name.is_empty() && self.state.statements.get(&name).is_none() {
+            if self.state.statements.len() >= self.rules.statements_max {
+                return Err(too_many_statements(self.rules.statements_max));
+            }
+            if !self.state.statements.has_room(fields.text.len()) {
+                return Err(too_long_statements());
+            }
         }
         self.isolate_sequences(statement.verdict(), up);
         self.state.statements.insert(&name, statement.clone());
@@ -264,6 +270,12 @@ fn parse_audience(retry: &mut Retry) -> Audience {
         }
         _ => Audience::Client,
     }
+}
+
+fn too_long_statements() -> Fault {
+    let limit = CLIENT_TEXTS_LEN_MAX >> 20;
+    let message = format!("too many prepared statements in one session (more than {limit} MiB of texts)");
+    Fault::Refused(Box::new(ErrorReply::fatal("53400", message).hint("Close statements that are no longer used.")))
 }
 
 fn too_many_statements(limit: usize) -> Fault {
