@@ -27,7 +27,7 @@ use sizing::{Fit, Knee, Needs, ServerLimit, Target, Tasks, Workload};
 
 use self::{
     chart::Chart,
-    pools::{Application, Format},
+    pools::{Application, Format, Protocol},
     sweep::Sweep,
 };
 
@@ -54,6 +54,9 @@ pub(crate) struct Size {
     /// How long to watch the node (30), or to measure each number of connections (6).
     #[arg(long, value_name = "N", value_parser = values::seconds, allow_hyphen_values = true, help_heading = "The load")]
     seconds: Option<u32>,
+    /// What the servers and the application speak. By default that of --measure; else MySQL for druid, and PostgreSQL.
+    #[arg(long, value_name = "PROTOCOL", help_heading = "The servers")]
+    protocol: Option<Protocol>,
     /// Servers that share the work evenly.
     #[arg(long, value_name = "N", value_parser = values::few, default_value = "1", requires = "qps", allow_hyphen_values = true, help_heading = "The servers")]
     servers: u32,
@@ -78,9 +81,9 @@ pub(crate) struct Size {
     /// The servers' own max_connections.
     #[arg(long, value_name = "N", value_parser = values::many, allow_hyphen_values = true, help_heading = "The servers")]
     limit: Option<u32>,
-    /// How many of these a server keeps for administrators. PostgreSQL keeps 3; MySQL none, but one beyond its limit.
-    #[arg(long, value_name = "N", value_parser = values::any, default_value = "3", requires = "limit", allow_hyphen_values = true, help_heading = "The servers")]
-    reserve: u32,
+    /// How many of these a server keeps for administrators. By default 3 for PostgreSQL and 0 for MySQL, which keeps one beyond its limit.
+    #[arg(long, value_name = "N", value_parser = values::any, requires = "limit", allow_hyphen_values = true, help_heading = "The servers")]
+    reserve: Option<u32>,
     /// How many of these others use: monitoring, backups, applications that connect directly.
     #[arg(long, value_name = "N", value_parser = values::any, default_value = "0", requires = "limit", allow_hyphen_values = true, help_heading = "The servers")]
     others: u32,
@@ -108,9 +111,6 @@ pub(crate) struct Size {
     /// Processes of the application, each with a pool of its own.
     #[arg(long, value_name = "N", value_parser = values::many, default_value = "1", requires = "library", allow_hyphen_values = true, help_heading = "The application's own pool")]
     apps: u32,
-    /// What the application speaks; by default MySQL for druid and PostgreSQL for the others.
-    #[arg(long, value_name = "PROTOCOL", requires = "library", help_heading = "The application's own pool")]
-    protocol: Option<pools::Protocol>,
     /// Also write the plot to this file, as SVG.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -146,9 +146,11 @@ impl Size {
         let measured = self.measured()?;
         let terms = self.terms(measured.as_ref().map(|measured| measured.fit.knee()));
         let mut answer = match (work, &self.from, &measured) {
-            (Some(work), _, _) => answer::needed(&terms.needs(work))?,
+            (Some(work), _, _) => answer::needed(&terms.needs(work), self.protocol())?,
             (None, Some(url), _) => node::size(url, self.length(WATCH_SECONDS), &terms).context("--from")?,
-            (None, None, Some(measured)) => return answer::measured(measured, self.limit(), self.instances),
+            (None, None, Some(measured)) => {
+                return answer::measured(measured, self.limit(), self.instances, self.protocol());
+            }
             (None, None, None) => bail!(
                 "nothing to size: give --qps and --response-time, or --from URL, or --points FILE, or --measure URL and \
                  --script FILE, or say `evenkeel size examples`"
@@ -182,13 +184,22 @@ impl Size {
             instances: self.instances,
             slots: self.slots,
             limit: self.limit(),
+            reserve: self.reserve.or_else(|| self.protocol.map(Protocol::reserve)),
             knee,
         }
     }
 
     fn limit(&self) -> Option<ServerLimit> {
-        let (reserve, others) = (self.reserve, self.others);
+        let reserve = self.reserve.unwrap_or_else(|| self.protocol().reserve());
+        let others = self.others;
         self.limit.map(|max_connections| ServerLimit { max_connections, reserve, others })
+    }
+
+    /// What the servers speak, and the application to them.
+    fn protocol(&self) -> Protocol {
+        let measured = || self.measure.as_deref().and_then(Protocol::of_url);
+        let usual = || self.library.map(Format::usual);
+        self.protocol.or_else(measured).or_else(usual).unwrap_or(Protocol::Postgres)
     }
 
     fn length(&self, usual: u32) -> Duration {
@@ -208,7 +219,7 @@ impl Size {
     }
 
     fn application(&self, format: Format) -> Application {
-        Application { format, processes: self.apps, protocol: self.protocol }
+        Application { format, processes: self.apps, protocol: self.protocol() }
     }
 }
 
@@ -221,12 +232,20 @@ struct Terms {
     instances: u32,
     slots: Option<u32>,
     limit: Option<ServerLimit>,
+    /// What a server keeps for administrators; [`None`]: a node says what its server speaks.
+    reserve: Option<u32>,
     knee: Option<Knee>,
 }
 
 impl Terms {
+    /// What is told of every server's limit, for one that speaks this.
+    fn limit_of(&self, protocol: &str) -> Option<ServerLimit> {
+        let usual = || Protocol::named(protocol).map(Protocol::reserve);
+        self.limit.map(|limit| ServerLimit { reserve: self.reserve.or_else(usual).unwrap_or(limit.reserve), ..limit })
+    }
+
     fn needs(&self, work: Workload) -> Needs {
-        let Self { target, headroom, tasks, servers, instances, slots, limit, knee } = *self;
+        let Self { target, headroom, tasks, servers, instances, slots, limit, knee, .. } = *self;
         Needs { work, target, headroom, tasks, servers, instances, slots, limit, knee }
     }
 }
@@ -243,6 +262,7 @@ impl Terms {
             instances: 1,
             slots: None,
             limit: None,
+            reserve: None,
             knee: None,
         }
     }
@@ -278,3 +298,16 @@ Examples:
 /// How long a node is watched, and one number of connections measured, unless told otherwise.
 const WATCH_SECONDS: u32 = 30;
 const MEASURE_SECONDS: u32 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_server_of_a_node_keeps_what_its_protocol_keeps() {
+        let limit = Some(ServerLimit { max_connections: 200, reserve: 3, others: 0 });
+        let kept = |reserve, protocol| Terms { limit, reserve, ..Terms::plain() }.limit_of(protocol).unwrap().reserve;
+        assert_eq!((kept(None, "mysql"), kept(None, "postgres"), kept(Some(7), "mysql")), (0, 3, 7));
+        assert_eq!(Terms::plain().limit_of("mysql"), None);
+    }
+}

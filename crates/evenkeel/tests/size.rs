@@ -99,7 +99,7 @@ fn the_applications_pool_stands_in_front() {
         &[
             " 70 to Evenkeel\n",
             " 45 to the server\n",
-            " 197 for pools\n",
+            " 200 for pools\n",
             "<property name=\"maxActive\" value=\"7\" />\n",
             "<property name=\"phyMaxUseCount\" value=\"10000\" />\n",
         ],
@@ -174,6 +174,29 @@ fn a_knee_limits_what_needs_ask_for() {
             "the wait is longer than asked for: a pool would need 39, more than the server allows (the knee of its throughput)",
         ],
     );
+}
+
+#[test]
+fn a_mysql_application_gets_a_mysql_server_to_paste() {
+    let load = "--qps 5000 --response-time 5ms --limit 200";
+    for arguments in ["--for druid", "--for hikaricp --protocol mysql", "--protocol mysql"] {
+        let text = answer(&format!("{load} {arguments}"));
+        has(
+            &text,
+            &[
+                "protocol = \"mysql\"\n",
+                "address = \"db-1.example:3306\"",
+                "of the 200 connections that pools may hold",
+            ],
+        );
+        assert!(!text.contains("5432"), "{text}");
+    }
+    for arguments in ["", "--for hikaricp", "--for druid --protocol postgres"] {
+        let text = answer(&format!("{load} {arguments}"));
+        has(&text, &["address = \"db-1.example:5432\"", "of the 197 connections that pools may hold"]);
+        assert!(!text.contains("3306"), "{text}");
+    }
+    has(&answer(&format!("{load} --for druid --reserve 10")), &["of the 190 connections that pools may hold"]);
 }
 
 #[test]

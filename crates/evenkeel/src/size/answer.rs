@@ -9,11 +9,12 @@ use super::{
     Answer, Measured,
     chart::Chart,
     fragment::{CHECKOUT_TIMEOUT, of_needs},
+    pools::Protocol,
     text::{indented_steps, list, section, steps},
 };
 
 /// How large the pools should be for stated needs.
-pub(super) fn needed(needs: &Needs) -> Result<Answer> {
+pub(super) fn needed(needs: &Needs, protocol: Protocol) -> Result<Answer> {
     let advice =
         needs.advise().context("--qps, --response-time, --servers, --instances and the limits do not go together")?;
     let mut text = String::new();
@@ -33,7 +34,7 @@ pub(super) fn needed(needs: &Needs) -> Result<Answer> {
     text += &steps("How it comes about", &advice.derivation);
     text += &list("Taken for granted", &ASSUMPTIONS);
     let waiters = sizing::waiters(advice.budget, needs.work.response_time(), CHECKOUT_TIMEOUT).value;
-    text += &section("To paste", &of_needs(advice.budget, needs.servers, waiters));
+    text += &section("To paste", &of_needs(protocol, advice.budget, needs.servers, waiters));
     Ok(Answer { text, charts, work: Some(needs.work) })
 }
 
@@ -42,7 +43,12 @@ pub(super) fn warnings(advice: &Advice) -> Vec<String> {
 }
 
 /// How large the pools should be by what was measured alone.
-pub(super) fn measured(measured: &Measured, limit: Option<ServerLimit>, instances: u32) -> Result<Answer> {
+pub(super) fn measured(
+    measured: &Measured,
+    limit: Option<ServerLimit>,
+    instances: u32,
+    protocol: Protocol,
+) -> Result<Answer> {
     let knee = measured.fit.knee();
     let usable = limit.map(|limit| limit.usable().value);
     let of_server = usable.map_or(knee.high, |usable| usable.min(knee.high));
@@ -63,7 +69,7 @@ pub(super) fn measured(measured: &Measured, limit: Option<ServerLimit>, instance
     }
     let response_time = Duration::from_secs_f64(f64::from(of_server) / measured.fit.throughput(of_server));
     let waiters = sizing::waiters(of_pool, response_time, CHECKOUT_TIMEOUT).value;
-    *text += &section("To paste", &of_needs(of_pool, 1, waiters));
+    *text += &section("To paste", &of_needs(protocol, of_pool, 1, waiters));
     Ok(answer)
 }
 

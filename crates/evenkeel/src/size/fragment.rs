@@ -2,6 +2,8 @@
 
 use std::{fmt::Write, time::Duration};
 
+use super::pools::Protocol;
+
 /// The default of `pool.checkout_timeout`, which says how many clients may wait.
 pub(super) const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -30,15 +32,17 @@ pub(super) struct Guarantee<'a> {
 }
 
 /// For servers of which nothing is known but how many there are.
-pub(super) fn of_needs(budget: u32, servers: u32, waiters: u32) -> String {
+pub(super) fn of_needs(protocol: Protocol, budget: u32, servers: u32, waiters: u32) -> String {
     let which = match servers {
         1 => String::new(),
         _ => format!("                   # one of {servers}; the same budget for each"),
     };
-    format!(
-        "{}\n[[servers]]{which}\nname = \"db-1\"\ncluster = \"db\"\naddress = \"db-1.example:5432\"\nbudget = {budget}\n",
-        pool(waiters)
-    )
+    // PostgreSQL is the default.
+    let spoken = match protocol {
+        Protocol::Postgres => "address = \"db-1.example:5432\"",
+        Protocol::Mysql => "protocol = \"mysql\"\naddress = \"db-1.example:3306\"",
+    };
+    format!("{}\n[[servers]]{which}\nname = \"db-1\"\ncluster = \"db\"\n{spoken}\nbudget = {budget}\n", pool(waiters))
 }
 
 /// For a server of a running node: its entry with the new budget, and the entries of its routes.
@@ -106,9 +110,12 @@ mod tests {
     #[test]
     fn what_is_to_be_pasted_is_a_configuration() {
         for (servers, waiters) in [(1, 200), (3, 34_000)] {
-            let text = of_needs(34, servers, waiters) + REST;
-            let config = Config::from_toml(&text, "pasted").unwrap();
-            assert_eq!(config.table().servers()[0].budget, 34);
+            for (protocol, called) in [(Protocol::Postgres, "PostgreSQL"), (Protocol::Mysql, "MySQL")] {
+                let text = of_needs(protocol, 34, servers, waiters) + REST;
+                let config = Config::from_toml(&text, "pasted").unwrap();
+                let server = &config.table().servers()[0];
+                assert_eq!((server.budget, &*server.protocol.to_string()), (34, called));
+            }
         }
     }
 

@@ -36,13 +36,36 @@ pub(super) enum Protocol {
     Mysql,
 }
 
+impl Protocol {
+    pub(super) fn of_url(url: &str) -> Option<Self> {
+        Self::named(url.split_once(':')?.0)
+    }
+
+    /// As a URL or a node calls it.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "postgres" | "postgresql" => Some(Self::Postgres),
+            "mysql" | "mariadb" => Some(Self::Mysql),
+            _ => None,
+        }
+    }
+
+    /// What a server keeps for administrators unless told otherwise: PostgreSQL's `superuser_reserved_connections`. MySQL's
+    /// one is beyond its limit.
+    pub(super) const fn reserve(self) -> u32 {
+        match self {
+            Self::Postgres => 3,
+            Self::Mysql => 0,
+        }
+    }
+}
+
 /// An application with pools of its own.
 pub(super) struct Application {
     pub(super) format: Format,
     /// Processes, each with a pool.
     pub(super) processes: u32,
-    /// [`None`]: what is usual with the library.
-    pub(super) protocol: Option<Protocol>,
+    pub(super) protocol: Protocol,
 }
 
 /// One pool of the application.
@@ -78,7 +101,6 @@ pub(super) fn pasted(application: &Application, needs: &Needs) -> Result<String>
     let advice = own.advise().context("--apps")?;
     let behind = needs.advise()?;
     let min = (needs.work.busy() / f64::from(processes)).ceil().max(1.0) as u32;
-    let protocol = protocol.unwrap_or_else(|| format.usual());
     let pool = Pool { max: advice.budget, min: min.min(advice.budget), protocol };
     let mut text = layers(processes, pool.max, needs, behind.budget);
     text += &section(
@@ -147,7 +169,7 @@ impl Format {
     }
 
     /// The protocol that it is mostly used with, as its own documents have it.
-    fn usual(self) -> Protocol {
+    pub(super) fn usual(self) -> Protocol {
         match self {
             Self::Druid => Protocol::Mysql,
             Self::Hikaricp | Self::Go | Self::Sqlx => Protocol::Postgres,
@@ -266,6 +288,7 @@ mod tests {
         let target = Target::Percentile { percent: 99.0, wait: Duration::from_millis(1) };
         let limit = Some(ServerLimit { max_connections: 200, reserve: 3, others: 0 });
         let needs = Needs { instances: 3, limit, ..Needs::new(work, target) };
+        let protocol = protocol.unwrap_or_else(|| format.usual());
         pasted(&Application { format, processes, protocol }, &needs).unwrap()
     }
 

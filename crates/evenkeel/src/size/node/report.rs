@@ -31,7 +31,8 @@ pub(super) fn answer(
     let _ = writeln!(answer.text, "{node}, watched for {}", time(length.as_secs_f64()));
     for server in servers {
         let name = &server.entry.server;
-        let limit = terms.limit.or_else(|| limits.get(name).map(|limit| shared(*limit, terms.instances)));
+        let told = terms.limit_of(&server.entry.protocol);
+        let limit = told.or_else(|| limits.get(name).map(|limit| shared(*limit, terms.instances)));
         let terms = Terms { limit, ..*terms };
         let said = of_server(server, &terms).with_context(|| format!("server {}", shown(name)))?;
         answer.text += "\n";
