@@ -21,6 +21,7 @@ pub(crate) fn run(source: &Source, offline: bool) -> Result<ExitCode> {
     let config = source.load()?;
     summarise(&config);
     if offline {
+        println!("\nNo mistakes found; servers were not asked.");
         return Ok(ExitCode::SUCCESS);
     }
     let (unreachable, logins, refused) = runtime::build(1)?.block_on(async {
@@ -86,7 +87,7 @@ async fn try_servers(table: &Table) -> HashSet<&str> {
 #[derive(Default)]
 struct Logins<'t> {
     failed: usize,
-    /// Those that only a login elsewhere makes possible: a client's here, or with the password at the server.
+    /// Those that cannot be tried before a client logs in: its password is needed, or the database that it names.
     untried: usize,
     /// The servers that let somebody in.
     opened: HashSet<&'t str>,
@@ -135,7 +136,24 @@ async fn try_logins<'t>(engine: &Engine, table: &'t Table, unreachable: &HashSet
         }
     }
     logins.closed.retain(|server| !logins.opened.contains(server));
+    logins.untried += note_unnamed(table, unreachable);
     logins
+}
+
+/// Says which servers only `"*"` leads to: without the name of a database nobody can log in there. Returns how many logins
+/// were not tried.
+fn note_unnamed(table: &Table, unreachable: &HashSet<&str>) -> usize {
+    let to = |name: fn(&str) -> bool| {
+        let databases = table.databases().iter().enumerate().filter(move |(_, database)| name(&database.name));
+        databases.map(|(at, _)| &*table.server(table.server_of(DatabaseIndex(at))).name)
+    };
+    let named: HashSet<&str> = to(|name| name != "*").collect();
+    let mut untried = 0;
+    for server in to(|name| name == "*").filter(|server| !named.contains(server) && !unreachable.contains(server)) {
+        println!("note: logins behind \"*\" on server {server} were not tried: no database is named");
+        untried += table.users().len();
+    }
+    untried
 }
 
 /// Compares what the configuration can open with what each server lets in, but those that let nobody in. Returns how many

@@ -249,7 +249,7 @@ const GOOD: &str = "[pool]\nidle_timeout = \"5s\"\n[[servers]]\nname = \"main\"\
 #[test]
 fn a_wrong_configuration_is_refused_with_place_and_remedy() -> Result<()> {
     let (content, said) = check(GOOD, &["--offline"])?;
-    assert!(content, "{said}");
+    assert!(content && said.ends_with("No mistakes found; servers were not asked.\n"), "{said}");
     let wrong: &[(&str, &str, &[&str])] = &[
         ("idle_timeout", "idle_timout", &["evenkeel.toml:2:1", "unknown key", "did you mean `idle_timeout`"]),
         ("\"5s\"", "\"5\"", &["evenkeel.toml:2:16", "no unit", "5s"]),
@@ -287,6 +287,7 @@ fn check_says_which_server_cannot_be_reached_or_does_not_let_whom_in() -> Result
     let config = Setup::new().config(&pg.address());
     let (content, said) = check(&config, &[])?;
     assert!(content && said.contains("app on shop: ok, PostgreSQL"), "{said}");
+    assert!(said.ends_with("Everything is as it should be.\n"), "{said}");
     let (content, said) = check(&config.replace(PASSWORD, "wrong sesame"), &[])?;
     assert!(!content && said.contains("password authentication failed"), "{said}");
     assert!(!said.contains("wrong sesame"), "{said}");
@@ -300,5 +301,21 @@ fn check_says_which_server_cannot_be_reached_or_does_not_let_whom_in() -> Result
     let config = Setup::new().config(&trusting.address()).replace(PASSWORD, verifier.trim());
     let (content, said) = check(&config, &[])?;
     assert!(!content && said.contains("1 logins failed"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn check_does_not_praise_logins_that_it_did_not_try() -> Result<()> {
+    let pg = Setup::new().postgres()?;
+    let named = format!("[[databases]]\nname = \"{DATABASE}\"");
+    let config = Setup::new().config(&pg.address());
+    let all = config.replace(&named, "[[databases]]\nname = \"*\"").replace(PASSWORD, "wrong sesame");
+    let (content, said) = check(&all, &[])?;
+    assert!(content && said.contains("note: logins behind \"*\" on server main were not tried"), "{said}");
+    assert!(said.contains("cannot be tried yet: 1.") && !said.contains("Everything is as"), "{said}");
+    // A database with a name on the same server shows whether the users can log in there.
+    let both = config.replace(&named, &format!("[[databases]]\nname = \"*\"\nserver = \"main\"\n{named}"));
+    let (content, said) = check(&both, &[])?;
+    assert!(content && said.ends_with("Everything is as it should be.\n"), "{said}");
     Ok(())
 }
