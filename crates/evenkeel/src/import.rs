@@ -51,7 +51,8 @@ fn read(file: &Path) -> io::Result<String> {
 
 /// A configuration with every data source, its users once.
 fn fragment(imports: &[Import], file: &str) -> String {
-    let mut text = format!("# Imported from {}. Look at the address, the budget and the password.\n", one_line(file));
+    let mut text =
+        format!("# Imported from {}. Look at the address, TLS, the budget and the password.\n", one_line(file));
     let mut names = Names::default();
     let mut users: BTreeMap<String, String> = BTreeMap::new();
     for import in imports {

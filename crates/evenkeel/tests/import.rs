@@ -62,6 +62,19 @@ fn the_data_source_of_the_page_becomes_a_configuration() {
 }
 
 #[test]
+fn an_application_that_checked_the_servers_certificate_still_has_it_checked() {
+    for (url, tls) in [
+        ("jdbc:mysql://db/shop?sslMode=VERIFY_IDENTITY", "verify_full"),
+        ("jdbc:mysql://db/shop?useSSL=true&requireSSL=true", "require"),
+        ("jdbc:postgresql://db/shop?sslmode=verify-full", "verify_full"),
+    ] {
+        let (folder, text) = imported(&format!("druid.url={url}\ndruid.username=root\n"));
+        assert!(text.contains(&format!("\ntls = \"{tls}\"")), "{text}");
+        checked(&folder, &text);
+    }
+}
+
+#[test]
 fn several_sources_and_hostile_texts_stay_apart_and_in_their_lines() {
     let bean = |id: &str, more: &str| {
         format!(
