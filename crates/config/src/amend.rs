@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::keys::{DatabaseKeys, File, PoolKeys, RouteKeys, UserKeys};
 use crate::problem::{Problem, Problems};
 use crate::resolve::{self, Places};
-use crate::{Config, phrase, reference};
+use crate::{Config, pgbouncer, phrase, reference};
 
 /// A value as it was given.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -213,8 +213,9 @@ impl<'k> Target<'k> {
                 return Err(unknown(file, name));
             }
             let front = name.strip_suffix(key).unwrap_or_default();
-            let nearest = nearest(key, known.iter().map(String::as_str)).map(|key| format!("{front}{key}"));
-            return Err(AmendError::Unknown { key: name.into(), nearest });
+            let here = || nearest(key, known.iter().map(String::as_str)).map(|key| format!("{front}{key}"));
+            let elsewhere = if matches!(self, Self::Section { .. }) { in_another_section(&schema, key) } else { None };
+            return Err(AmendError::Unknown { key: name.into(), nearest: elsewhere.or_else(here) });
         }
         if changeable { Ok(()) } else { Err(AmendError::Fixed { key: name.into(), restart: false }) }
     }
@@ -324,6 +325,14 @@ fn unknown(file: &File, name: &str) -> AmendError {
     let names = known_names(file);
     let nearest = nearest(name, names.iter().map(String::as_str)).map(Into::into);
     AmendError::Unknown { key: name.into(), nearest }
+}
+
+/// The key that another section calls so, or that PgBouncer does, as far as it can be changed.
+fn in_another_section(schema: &Value, key: &str) -> Option<String> {
+    let is_changeable = |ours: &&str| ours.split_once('.').is_some_and(|(section, _)| SECTIONS.contains(&section));
+    let mut sections = SECTIONS.into_iter().filter(|section| reference::has_key(schema, section, key));
+    let only = || sections.next().filter(|_| sections.next().is_none()).map(|section| format!("{section}.{key}"));
+    pgbouncer::key_of(key).filter(is_changeable).map(Into::into).or_else(only)
 }
 
 /// Names of keys that can be changed, as far as there is a point in comparing them with what was typed.
