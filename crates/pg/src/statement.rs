@@ -231,6 +231,9 @@ impl Interner {
     }
 }
 
+/// The most bytes of texts that stay prepared on one server connection, unless it is one text alone.
+pub const SERVER_TEXTS_LEN_MAX: usize = 16 * 1024 * 1024;
+
 /// What one server connection has prepared, bounded; the least recently used goes first.
 #[derive(Debug)]
 pub struct ServerStatements {
@@ -239,6 +242,8 @@ pub struct ServerStatements {
     /// Most recently used; meaningful while `nodes` is not empty.
     newest: usize,
     len_max: usize,
+    /// Bytes of the texts of all.
+    bytes: usize,
 }
 
 /// A node of the circular list in order of use: `newer` of the newest is the oldest.
@@ -253,7 +258,7 @@ impl ServerStatements {
     /// Room for this many statements, at least one.
     #[must_use]
     pub fn new(len_max: usize) -> Self {
-        Self { places: HashMap::new(), nodes: Vec::new(), newest: 0, len_max: len_max.max(1) }
+        Self { places: HashMap::new(), nodes: Vec::new(), newest: 0, len_max: len_max.max(1), bytes: 0 }
     }
 
     /// Whether the statement is prepared here; if so it is now the most recently used.
@@ -266,18 +271,15 @@ impl ServerStatements {
         true
     }
 
-    /// Notes a statement as prepared here. Returns the one that must be closed to make room.
+    /// Notes a statement as prepared here. Returns the one that must be closed to make room for one more; see
+    /// [`ServerStatements::shed`] for others.
     pub fn insert(&mut self, statement: Arc<Statement>) -> Option<Arc<Statement>> {
         if self.touch(statement.id()) {
             return None;
         }
-        let evicted = if self.nodes.len() >= self.len_max {
-            let oldest = self.nodes[self.newest].newer;
-            self.remove(self.nodes[oldest].statement.id())
-        } else {
-            None
-        };
+        let evicted = if self.nodes.len() >= self.len_max { self.remove_oldest() } else { None };
         let place = self.nodes.len();
+        self.bytes += statement.text().len();
         self.places.insert(statement.id(), place);
         self.nodes.push(Node { statement, newer: place, older: place });
         if place == 0 {
@@ -286,6 +288,12 @@ impl ServerStatements {
             self.link_newest(place);
         }
         evicted
+    }
+
+    /// Forgets the least recently used statement if all texts together are too long, and another one was used since. It must be
+    /// closed.
+    pub fn shed(&mut self) -> Option<Arc<Statement>> {
+        if self.bytes > SERVER_TEXTS_LEN_MAX && self.nodes.len() > 1 { self.remove_oldest() } else { None }
     }
 
     /// Notes that a statement is prepared here after all: closing it was skipped, as was what it had to make room for.
@@ -300,6 +308,7 @@ impl ServerStatements {
         let place = self.places.remove(&id)?;
         self.unlink(place);
         let node = self.nodes.swap_remove(place);
+        self.bytes -= node.statement.text().len();
         if let Some(moved) = self.nodes.get(place) {
             let (from, moved_id, newer, older) = (self.nodes.len(), moved.statement.id(), moved.newer, moved.older);
             self.places.insert(moved_id, place);
@@ -321,6 +330,7 @@ impl ServerStatements {
     pub fn clear(&mut self) {
         self.places.clear();
         self.nodes.clear();
+        self.bytes = 0;
     }
 
     /// How many statements are prepared here.
@@ -333,6 +343,12 @@ impl ServerStatements {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// There must be one.
+    fn remove_oldest(&mut self) -> Option<Arc<Statement>> {
+        let oldest = self.nodes[self.newest].newer;
+        self.remove(self.nodes[oldest].statement.id())
     }
 
     fn unlink(&mut self, place: usize) {
@@ -472,6 +488,29 @@ mod tests {
         for stranger in [&b"__ek_3"[..], b"__ek_", b"__ek_99999999999999999999", b"one"] {
             assert_eq!(statements.name_of(stranger), None);
         }
+    }
+
+    #[test]
+    fn texts_that_stay_prepared_do_not_fill_the_memory() {
+        let mut interner = Interner::new(8);
+        let text = |first: u8| vec![first; SERVER_TEXTS_LEN_MAX / 2];
+        let [one, two, three] = [b'1', b'2', b'3'].map(|first| interner.shared(&text(first), b""));
+        let mut server = ServerStatements::new(10);
+        for statement in [&one, &two] {
+            assert!(server.insert(statement.clone()).is_none() && server.shed().is_none());
+        }
+        assert!(server.touch(one.id()) && server.insert(three.clone()).is_none());
+        assert_eq!(
+            (server.shed(), server.shed()),
+            (Some(two), None),
+            "the least recently used, and no more than must be"
+        );
+        server.remove(one.id());
+        let whole = interner.shared(&vec![b'4'; SERVER_TEXTS_LEN_MAX + 1], b"");
+        assert!(server.insert(whole.clone()).is_none());
+        assert_eq!((server.shed(), server.shed(), server.len()), (Some(three), None, 1), "one alone may be longer");
+        server.clear();
+        assert!(server.insert(one).is_none() && server.shed().is_none());
     }
 
     #[test]

@@ -236,9 +236,11 @@ impl Translator<'_> {
     }
 
     fn remember(&mut self, statement: Arc<Statement>, up: &mut Flow) {
-        if let Some(evicted) = self.server.statements.insert(statement) {
+        let mut outdated = self.server.statements.insert(statement);
+        while let Some(evicted) = outdated.or_else(|| self.server.statements.shed()) {
             write::close_statement(up.insert(), &evicted.name());
             self.server.exchange.expect(Expect::Close { audience: Audience::Us, statement: Some(evicted) });
+            outdated = None;
         }
     }
 }
