@@ -54,7 +54,7 @@ pub(crate) struct Size {
     /// How long to watch the node (30), or to measure each number of connections (6).
     #[arg(long, value_name = "N", value_parser = values::seconds, allow_hyphen_values = true, help_heading = "The load")]
     seconds: Option<u32>,
-    /// What the servers and the application speak. By default that of --measure; else MySQL for druid, and PostgreSQL.
+    /// What the servers and the application speak. By default that of --from or --measure; else MySQL for druid, PostgreSQL for others.
     #[arg(long, value_name = "PROTOCOL", help_heading = "The servers")]
     protocol: Option<Protocol>,
     /// Servers that share the work evenly.
@@ -162,7 +162,10 @@ impl Size {
             answer.charts.extend(curve.charts);
         }
         if let Some((format, work)) = self.library.zip(answer.work) {
-            answer.text += &pools::pasted(&self.application(format), &terms.needs(work))?;
+            let protocol = self.protocol.or(answer.protocol).unwrap_or_else(|| self.protocol());
+            let terms = Terms { limit: terms.limit_of(Some(protocol)), ..terms };
+            let application = Application { format, processes: self.apps, protocol };
+            answer.text += &pools::pasted(&application, &terms.needs(work))?;
         }
         Ok(answer)
     }
@@ -217,10 +220,6 @@ impl Size {
         let sweep = Sweep { url, script, up_to: self.up_to, each, tool: self.with };
         sweep.run().context("--measure").map(Some)
     }
-
-    fn application(&self, format: Format) -> Application {
-        Application { format, processes: self.apps, protocol: self.protocol() }
-    }
 }
 
 /// What is asked for, whatever the load.
@@ -239,8 +238,8 @@ struct Terms {
 
 impl Terms {
     /// What is told of every server's limit, for one that speaks this.
-    fn limit_of(&self, protocol: &str) -> Option<ServerLimit> {
-        let usual = || Protocol::named(protocol).map(Protocol::reserve);
+    fn limit_of(&self, protocol: Option<Protocol>) -> Option<ServerLimit> {
+        let usual = || protocol.map(Protocol::reserve);
         self.limit.map(|limit| ServerLimit { reserve: self.reserve.or_else(usual).unwrap_or(limit.reserve), ..limit })
     }
 
@@ -276,6 +275,8 @@ struct Answer {
     charts: Vec<(String, Chart)>,
     /// The work that was sized for.
     work: Option<Workload>,
+    /// What the server of a node with that work speaks.
+    protocol: Option<Protocol>,
 }
 
 /// Points and the curve through them.
@@ -307,7 +308,8 @@ mod tests {
     fn each_server_of_a_node_keeps_what_its_protocol_keeps() {
         let limit = Some(ServerLimit { max_connections: 200, reserve: 3, others: 0 });
         let kept = |reserve, protocol| Terms { limit, reserve, ..Terms::plain() }.limit_of(protocol).unwrap().reserve;
-        assert_eq!((kept(None, "mysql"), kept(None, "postgres"), kept(Some(7), "mysql")), (0, 3, 7));
-        assert_eq!(Terms::plain().limit_of("mysql"), None);
+        let (mysql, postgres) = (Some(Protocol::Mysql), Some(Protocol::Postgres));
+        assert_eq!((kept(None, mysql), kept(None, postgres), kept(Some(7), mysql)), (0, 3, 7));
+        assert_eq!(Terms::plain().limit_of(mysql), None);
     }
 }

@@ -281,6 +281,34 @@ fn a_server_with_fewer_connections_than_the_budget_teaches_it() -> Result<()> {
 }
 
 #[test]
+fn a_role_at_its_connection_limit_leaves_the_budget_to_others() -> Result<()> {
+    let pool = "[pool]\ncheckout_timeout = \"30s\"\nprobe_after = \"200ms\"";
+    let scene = Setup::new().user("small").budget(12).toml(TRUST).toml(pool).start()?;
+    scene.pg.psql("alter role small connection limit 2")?;
+    let client_of = |user| scene.evenkeel.client(user, common::PASSWORD, common::DATABASE);
+    let mut small = [client_of("small")?, client_of("small")?];
+    for wire in &mut small {
+        wire.query("begin")?;
+    }
+    let mut third = client_of("small")?;
+    third.send_query("select 'served'")?;
+    let failures = "evenkeel_server_connect_failures_total{server=\"main\"}";
+    poll_until(SOON, "the refusal", || Ok((whole(&scene.evenkeel, failures)? > 0).then_some(())))?;
+    let mut others = (0..8).map(|_| scene.client()).collect::<Result<Vec<Wire>>>()?;
+    for wire in &mut others {
+        wire.query("begin")?;
+    }
+    assert_eq!(whole(&scene.evenkeel, "evenkeel_server_effective_budget{server=\"main\"}")?, 12);
+    small[0].query("commit")?;
+    assert_eq!(common::only(&third.read_until_ready()?), "served", "who waited at the limit does not hear of it");
+    for wire in small[1..].iter_mut().chain(&mut others) {
+        wire.query("commit")?;
+    }
+    sound(&scene.evenkeel)?;
+    at_rest(&scene.evenkeel)
+}
+
+#[test]
 fn a_refused_login_says_what_the_server_said_and_nothing_is_retried_forever() -> Result<()> {
     let scene = Setup::new().user("gone").toml(TRUST).start()?;
     scene.pg.psql("drop role gone")?;

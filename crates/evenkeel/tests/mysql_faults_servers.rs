@@ -344,6 +344,38 @@ fn servers_that_refuse() -> Result<()> {
     })
 }
 
+#[test]
+fn a_user_at_its_limit_leaves_the_budget_to_others() -> Result<()> {
+    MySetup::new().user("small").on_each(|server| {
+        server.sql("alter user small with max_user_connections 2")?;
+        let pool = "[pool]\ncheckout_timeout = \"30s\"\nprobe_after = \"200ms\"";
+        let scene = MySetup::new().user("small").budget(12).toml(TRUST).toml(pool).before(server)?;
+        let mut small = [scene.client_of("small")?, scene.client_of("small")?];
+        for wire in &mut small {
+            wire.query("begin")?;
+            wire.query("select 1")?;
+        }
+        let mut third = scene.client_of("small")?;
+        third.send_query("select 'served'")?;
+        let failures = "evenkeel_server_connect_failures_total{server=\"main\"}";
+        poll_until(SOON, "the refusal", || Ok((whole(&scene.evenkeel, failures)? > 0).then_some(())))?;
+        let mut others = (0..8).map(|_| scene.client()).collect::<Result<Vec<MyWire>>>()?;
+        for wire in &mut others {
+            wire.query("begin")?;
+            wire.query("select 1")?;
+        }
+        assert_eq!(whole(&scene.evenkeel, "evenkeel_server_effective_budget{server=\"main\"}")?, 12);
+        small[0].query("commit")?;
+        assert_eq!(read_value(&mut third)?, "served", "who waited at the limit does not hear of it");
+        for wire in small[1..].iter_mut().chain(&mut others) {
+            wire.query("commit")?;
+        }
+        sound(&scene.evenkeel)?;
+        drop((small, third, others));
+        at_rest(&scene.evenkeel)
+    })
+}
+
 fn with_fewer_connections_than_the_budget(server: &Server) -> Result<()> {
     const EFFECTIVE: &str = "evenkeel_server_effective_budget{server=\"main\"}";
     let pool = "[pool]\ncheckout_timeout = \"30s\"\nprobe_after = \"200ms\"";

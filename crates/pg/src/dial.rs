@@ -84,6 +84,8 @@ pub enum DialError {
         code: String,
         /// What it said.
         message: String,
+        /// The function in its source that said so (field `R`), which no translation changes; empty: it did not tell.
+        routine: String,
     },
     /// We cannot prove who we are with what is configured.
     #[error("cannot log in as configured: {0}")]
@@ -240,7 +242,8 @@ impl Dial {
 
 fn refused(body: &[u8]) -> DialError {
     let field = |kind| view::error_field(body, kind).map(|text| String::from_utf8_lossy(text).into_owned());
-    DialError::Refused { code: field(b'C').unwrap_or_default(), message: field(b'M').unwrap_or_default() }
+    let [code, message, routine] = [b'C', b'M', b'R'].map(|kind| field(kind).unwrap_or_default());
+    DialError::Refused { code, message, routine }
 }
 
 fn mechanisms(data: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,6 +1,7 @@
 //! What the pool must be told: how a connection is made, judged and ended.
 
 use std::future::Future;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use scheduler::{CloseReason, ConnectFailure, Realm, StateKey};
@@ -30,6 +31,13 @@ pub trait Connector: Send + Sync + 'static {
     /// in what a new login cannot change (MySQL: the capabilities agreed on, TLS or not) belong to different realms. `None`,
     /// the default: it never is, and a slot that moves costs a reconnect.
     fn realm(&self, route: &Self::Route) -> Option<Realm> {
+        let _ = route;
+        None
+    }
+
+    /// For whom the server counts this route's connections where it limits single users. `None`, the default: no other route
+    /// logs in as the same user.
+    fn account(&self, route: &Self::Route) -> Option<Account> {
         let _ = route;
         None
     }
@@ -79,6 +87,19 @@ pub trait Connector: Send + Sync + 'static {
     fn close(&self, connection: Self::Connection, reason: CloseReason) -> impl Future<Output = ()> + Send;
 }
 
+/// A user of the server, as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account(u64);
+
+impl Account {
+    /// The user of this name. Two names may be one account by a very rare accident, which does no more than to have a limit of
+    /// one taken for the server's.
+    #[must_use]
+    pub fn of(user: &str) -> Self {
+        Self(BuildHasherDefault::<DefaultHasher>::default().hash_one(user))
+    }
+}
+
 /// Why a connect or a re-key failed: what the pool must know of it, and the connector's own error.
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
@@ -103,5 +124,12 @@ impl<E: std::error::Error + 'static> ConnectError<E> {
     /// The server has no connection left: the pool lives on a lower budget for a while.
     pub fn too_many_connections(source: E) -> Self {
         Self { failure: ConnectFailure::TooManyConnections, source }
+    }
+
+    /// The server has connections left, but no more for the user of this route, whom it limits: the route lives on those that
+    /// it has for a while. If other routes have connections of the same [account](Connector::account), the pool lives on a
+    /// lower budget instead, so that theirs move to it.
+    pub fn too_many_for_route(source: E) -> Self {
+        Self { failure: ConnectFailure::TooManyForRoute, source }
     }
 }

@@ -21,7 +21,7 @@ use scheduler::{
     Scheduler, StateKey, Ticket, Time, TransactionLimiter,
 };
 
-use crate::connector::Connector;
+use crate::connector::{Account, Connector};
 use crate::error::{CheckoutError, ConnectFault, Timeout};
 use crate::handoff::{Place, Places};
 use crate::settings::Settings;
@@ -56,6 +56,7 @@ pub(crate) enum Life {
 /// Where a route's connects go, and how they fared.
 pub(crate) struct Target<C: Connector> {
     pub(crate) route: Arc<C::Route>,
+    pub(crate) account: Option<Account>,
     /// Why the last connect failed, if none succeeded since.
     pub(crate) last_fault: Option<ConnectFault<C::Error>>,
 }

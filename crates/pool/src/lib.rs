@@ -87,7 +87,7 @@ pub use adapters::mysql;
 #[cfg(feature = "tokio-postgres")]
 pub use adapters::postgres;
 pub use checkout::{Checkout, Pending};
-pub use connector::{ConnectError, Connector};
+pub use connector::{Account, ConnectError, Connector};
 pub use error::{CheckoutError, ConnectFault, Timeout};
 pub use lease::Lease;
 pub use observer::{Observer, Overdue};

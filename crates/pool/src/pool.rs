@@ -107,7 +107,8 @@ impl<C: Connector> Pool<C> {
     /// Makes a route known; its `min_idle` connections are opened at once.
     pub fn add_route(&self, route: C::Route, limits: RouteLimits) -> RouteId {
         let realm = self.shared.connector.realm(&route);
-        let target = Target { route: Arc::new(route), last_fault: None };
+        let account = self.shared.connector.account(&route);
+        let target = Target { route: Arc::new(route), account, last_fault: None };
         self.act(|ledger, now| {
             let id = ledger.scheduler.add_route(limits, realm, now);
             ledger.targets.insert(id, target);
@@ -119,9 +120,10 @@ impl<C: Connector> Pool<C> {
     /// and a lease can be [transferred](crate::Lease::transfer). `None`: that route is not known (any more).
     pub fn add_sibling(&self, of: RouteId, limits: RouteLimits) -> Option<RouteId> {
         self.act(|ledger, now| {
-            let route = Arc::clone(&ledger.targets.get(&of)?.route);
+            let Target { route, account, .. } = ledger.targets.get(&of)?;
+            let target = Target { route: Arc::clone(route), account: *account, last_fault: None };
             let id = ledger.scheduler.add_sibling(of, limits, now)?;
-            ledger.targets.insert(id, Target { route, last_fault: None });
+            ledger.targets.insert(id, target);
             Some(id)
         })
     }
@@ -134,13 +136,14 @@ impl<C: Connector> Pool<C> {
     /// Gives a route and its siblings new credentials: idle connections are closed now, those in use when they come back, and all
     /// connects from now on use these. An unknown route is ignored.
     pub fn replace_route(&self, route: RouteId, credentials: C::Route) {
-        let realm = self.shared.connector.realm(&credentials);
+        let (realm, account) = (self.shared.connector.realm(&credentials), self.shared.connector.account(&credentials));
         let credentials = Arc::new(credentials);
         let old = self.act(|ledger, now| {
             let siblings: Vec<RouteId> = ledger.scheduler.siblings(route).collect();
             let mut old = Vec::with_capacity(siblings.len());
             for sibling in siblings {
                 if let Some(target) = ledger.targets.get_mut(&sibling) {
+                    target.account = account;
                     old.push(std::mem::replace(&mut target.route, Arc::clone(&credentials)));
                 }
                 ledger.outdate(sibling, now);

@@ -8,7 +8,7 @@ use crate::list::Links;
 use crate::pace::nanos;
 use crate::route::Life;
 use crate::scheduler::{Mode, Scheduler};
-use crate::types::{CloseReason, ConnId, ConnectFailure, Decision, ExpireReason, Home, StateKey, Time};
+use crate::types::{CloseReason, ConnId, ConnectFailure, Decision, ExpireReason, Home, Limits, StateKey, Time};
 
 impl Scheduler {
     /// A connect has come through after `took`; the connection serves the first waiter or falls idle.
@@ -26,7 +26,7 @@ impl Scheduler {
         let counters = &mut self.class_mut(route).counters;
         counters.connects += 1;
         counters.connect_ns = counters.connect_ns.saturating_add(nanos(took));
-        self.welcome(route);
+        self.welcome(route, now);
         self.routes[route].connecting -= 1;
         self.sums.connecting -= 1;
         self.place(index, now, now);
@@ -46,6 +46,11 @@ impl Scheduler {
         match failure {
             ConnectFailure::TooManyConnections => {
                 self.ceiling.refused(self.sums.permits, began, now, self.limits.probe_after);
+            }
+            ConnectFailure::TooManyForRoute => {
+                // The server is well, it only has no more for this route.
+                self.backoff.succeeded();
+                self.lower_route(route, began, now);
             }
             ConnectFailure::Unavailable => self.backoff.failed(began, now, &mut self.rng),
             ConnectFailure::LoginRefused => {
@@ -145,9 +150,30 @@ impl Scheduler {
     }
 
     /// The server let the route in.
-    pub(crate) fn welcome(&mut self, route: u32) {
-        self.routes[route].refused.succeeded();
-        self.refusals.remove(route);
+    pub(crate) fn welcome(&mut self, route: u32, now: Time) {
+        let Limits { budget, probe_after, .. } = self.limits;
+        let welcome = &mut self.routes[route];
+        welcome.refused.succeeded();
+        let (held, most) = (welcome.permits(), welcome.limits.cap.unwrap_or(budget));
+        welcome.ceiling.accepted(held, most, probe_after, now);
+        self.watch_attempts(route, now);
+    }
+
+    /// The server has no more connections for the route than it holds now, as a connect that began at `began` was told.
+    pub(crate) fn lower_route(&mut self, route: u32, began: Time, now: Time) {
+        let lowered = &mut self.routes[route];
+        let held = lowered.permits();
+        lowered.ceiling.refused(held, began, now, self.limits.probe_after);
+        lowered.wanted_once = 0;
+        self.watch_attempts(route, now);
+    }
+
+    /// Sees to it that a route is looked at when the server may let it in again.
+    pub(crate) fn watch_attempts(&mut self, route: u32, now: Time) {
+        match self.routes[route].next_attempt(now) {
+            Some(at) => self.refusals.set(route, at),
+            None => self.refusals.remove(route),
+        }
     }
 
     /// The server refused a login of the route that began at `began`: its waiters are told, and the next one tries again
@@ -155,7 +181,7 @@ impl Scheduler {
     pub(crate) fn turn_away(&mut self, route: u32, began: Time, now: Time) {
         self.routes[route].refused.failed(began, now, &mut self.rng);
         self.routes[route].wanted_once = 0;
-        self.refusals.set(route, self.routes[route].refused.until());
+        self.watch_attempts(route, now);
         self.expire_all(route, ExpireReason::LoginRefused, now);
     }
 

@@ -16,6 +16,11 @@ impl Scheduler {
         let limits = limits.sound();
         if limits.probe_after != self.limits.probe_after {
             self.ceiling.set_probe_after(limits.probe_after, now);
+            let routes: Vec<u32> = self.routes.iter().map(|(index, _)| index).collect();
+            for route in routes {
+                self.routes[route].ceiling.set_probe_after(limits.probe_after, now);
+                self.watch_attempts(route, now);
+            }
         }
         self.limits = limits;
         self.disturbed_at = now;

@@ -78,7 +78,7 @@ impl Backoff {
     }
 }
 
-/// How many connections the server lets us have.
+/// How many connections the server lets us have, all routes together or one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ceiling {
     /// As many as the budget says, for all we know.
@@ -112,6 +112,22 @@ impl Ceiling {
         {
             let next = Self::Lowered { level: held, since, delay: probe_after, probe_at: now };
             *self = if held >= budget { Self::Budget } else { next };
+        }
+    }
+
+    /// Whether one more connect may be tried beside `coming` that are on the way, where there are `held` in all.
+    pub(crate) fn admits(self, held: u32, coming: u32, now: Time) -> bool {
+        match self {
+            Self::Budget => true,
+            Self::Lowered { level, probe_at, .. } => held < level || (coming == 0 && probe_at <= now),
+        }
+    }
+
+    /// When one more than it allows is tried next.
+    pub(crate) const fn probe_at(self) -> Option<Time> {
+        match self {
+            Self::Budget => None,
+            Self::Lowered { probe_at, .. } => Some(probe_at),
         }
     }
 

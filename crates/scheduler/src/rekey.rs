@@ -33,7 +33,7 @@ impl Scheduler {
         self.rekeys.done += 1;
         let route = self.conns[index].route;
         self.end_rekey(route);
-        self.welcome(route);
+        self.welcome(route, now);
         self.routes[route].rekeys += 1;
         self.conns[index].session = session;
         self.place(index, now, now);
@@ -44,8 +44,8 @@ impl Scheduler {
     /// A re-key has failed, and with it the connection: the caller closes it without being told, then reports
     /// [`Scheduler::handle_closed`]. If the new route still needs the slot, a connection is opened for it then.
     ///
-    /// [`ConnectFailure::LoginRefused`] must mean that an ordinary login of that route would have been refused as well:
-    /// its waiters are told. Any other failure says nothing of the server, which is not asked for one connection more.
+    /// [`ConnectFailure::LoginRefused`] and [`ConnectFailure::TooManyForRoute`] must mean that an ordinary login of that route
+    /// would have been refused as well. Any other failure says nothing of the server, which is not asked for one connection more.
     pub fn handle_rekey_failed(&mut self, conn: ConnId, failure: ConnectFailure, now: Time) {
         let Some(index) = self.rekeying(conn) else { return self.faults.stale_reports += 1 };
         let (route, began) = (self.conns[index].route, self.conns[index].since);
@@ -56,6 +56,10 @@ impl Scheduler {
             ConnectFailure::LoginRefused => {
                 self.rekeys.backoff.succeeded();
                 self.turn_away(route, began, now);
+            }
+            ConnectFailure::TooManyForRoute => {
+                self.rekeys.backoff.succeeded();
+                self.lower_route(route, began, now);
             }
             ConnectFailure::TooManyConnections | ConnectFailure::Unavailable => {
                 self.rekeys.backoff.failed(began, now, &mut self.rng);

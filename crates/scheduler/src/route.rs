@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::list::List;
-use crate::pace::{Backoff, Mean, nanos};
+use crate::pace::{Backoff, Ceiling, Mean, nanos};
 use crate::types::{Realm, RouteLimits, Time};
 
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Route {
     pub(crate) clock: u64,
     pub(crate) lease_mean: Mean,
     pub(crate) refused: Backoff,
+    /// How many connections the server lets this route have.
+    pub(crate) ceiling: Ceiling,
     /// Since when it has been entitled to one more connection without getting it.
     pub(crate) hungry_since: Option<Time>,
     pub(crate) served: u64,
@@ -78,6 +80,7 @@ impl Route {
             clock: 0,
             lease_mean: Mean::default(),
             refused: Backoff::default(),
+            ceiling: Ceiling::Budget,
             hungry_since: None,
             served: 0,
             service: Duration::ZERO,
@@ -180,7 +183,16 @@ impl Route {
 
     /// Whether its own cap, and what the server last said to its logins, allow one more connection.
     pub(crate) fn may_have_more(&self, now: Time) -> bool {
-        self.limits.cap.is_none_or(|cap| self.permits() + self.promised < cap) && self.refused.until() <= now
+        let all = self.permits() + self.promised;
+        self.limits.cap.is_none_or(|cap| all < cap)
+            && self.refused.until() <= now
+            && self.ceiling.admits(all, self.connecting + self.promised, now)
+    }
+
+    /// When what the server said to its logins next allows another one, if that is not now.
+    pub(crate) fn next_attempt(&self, now: Time) -> Option<Time> {
+        let attempts = [Some(self.refused.until()), self.ceiling.probe_at()];
+        attempts.into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Charges a lease that has ended.

@@ -50,7 +50,7 @@ pub struct Scheduler {
     pub(crate) expiries: Heap<Time>,
     /// No recycling before this: closes are spread.
     pub(crate) recycle_from: Time,
-    /// Routes that were refused a login, by when they may try again.
+    /// Routes that were refused a login or one more, by when they may try again.
     pub(crate) refusals: Heap<Time>,
     /// When a slot that could not be given just now may be tried again.
     pub(crate) retry_at: Option<Time>,

@@ -7,6 +7,7 @@ mod guarantees;
 mod properties;
 mod recycling;
 mod rekeys;
+mod route_ceiling;
 mod siblings;
 
 use std::time::Duration;

@@ -346,6 +346,9 @@ pub enum Detach {
 pub enum ConnectFailure {
     /// The server has no connection left (PostgreSQL 53300, MySQL 1040): the budget is lowered until a probe succeeds.
     TooManyConnections,
+    /// The server has some, but no more for this route (the limit of a user or a database): it does with those that it has until
+    /// a probe of its own succeeds. Its waiters wait on, and other routes are not concerned.
+    TooManyForRoute,
     /// The server does not let this route in. Its waiters are told; the next request tries again, paced.
     LoginRefused,
     /// Nobody answered in time, or the connection broke: retried with back-off.

@@ -26,7 +26,7 @@ impl Scheduler {
         while let Some((at, route)) = self.refusals.peek()
             && at <= now
         {
-            self.refusals.remove(route);
+            self.watch_attempts(route, now);
             self.settle(route, now);
         }
         self.recycle(now);

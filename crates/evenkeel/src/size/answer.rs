@@ -35,7 +35,7 @@ pub(super) fn needed(needs: &Needs, protocol: Protocol) -> Result<Answer> {
     text += &list("Taken for granted", &ASSUMPTIONS);
     let waiters = sizing::waiters(advice.budget, needs.work.response_time(), CHECKOUT_TIMEOUT).value;
     text += &section("To paste", &of_needs(protocol, advice.budget, needs.servers, waiters));
-    Ok(Answer { text, charts, work: Some(needs.work) })
+    Ok(Answer { text, charts, work: Some(needs.work), ..Answer::default() })
 }
 
 pub(super) fn warnings(advice: &Advice) -> Vec<String> {
@@ -117,7 +117,7 @@ pub(super) fn curve(Measured { points, fit, notes, csv }: &Measured) -> Answer {
     if let Some(csv) = csv {
         text += &section("Measured (as a file for --points)", csv);
     }
-    Answer { text, charts: vec![(String::new(), chart)], work: None }
+    Answer { text, charts: vec![(String::new(), chart)], ..Answer::default() }
 }
 
 /// Every figure that the documents behind the formulas work out.

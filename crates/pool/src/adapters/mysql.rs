@@ -31,7 +31,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{ChangeUserOpts, Conn, Opts};
 use scheduler::{CloseReason, RouteId};
 
-use crate::connector::{ConnectError, Connector};
+use crate::connector::{Account, ConnectError, Connector};
 use crate::options::{OnReturn, Options, Session};
 use crate::pool::Pool;
 use kill::Killer;
@@ -91,6 +91,10 @@ impl Connector for Mysql {
         let server = kill::server_of(&mut conn).await.map_err(ConnectError::unavailable)?;
         self.run_init_sql(&mut conn).await.map_err(ConnectError::unavailable)?;
         Ok(Connection { conn, opts: Arc::clone(opts), server, whereabouts: Whereabouts::Settled })
+    }
+
+    fn account(&self, opts: &Opts) -> Option<Account> {
+        opts.user().map(Account::of)
     }
 
     /// The driver counts a connection as disconnected from the start of a command to the end of its answer's first part, so
@@ -192,8 +196,10 @@ fn judge(error: mysql_async::Error) -> ConnectError<mysql_async::Error> {
         _ => None,
     };
     match code {
-        // ER_CON_COUNT_ERROR, ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED: there is room when others leave.
-        Some(1040 | 1203 | 1226) => ConnectError::too_many_connections(error),
+        // ER_CON_COUNT_ERROR: there is room when others leave.
+        Some(1040) => ConnectError::too_many_connections(error),
+        // ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED: others have room.
+        Some(1203 | 1226) => ConnectError::too_many_for_route(error),
         // ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_ERROR, ER_BAD_DB_ERROR, ER_HOST_NOT_PRIVILEGED,
         // ER_ACCESS_DENIED_NO_PASSWORD_ERROR, ER_ACCOUNT_HAS_BEEN_LOCKED.
         Some(1044 | 1045 | 1049 | 1130 | 1698 | 3118) => ConnectError::login_refused(error),

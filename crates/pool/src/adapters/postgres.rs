@@ -35,7 +35,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls, Socket};
 
-use crate::connector::{ConnectError, Connector};
+use crate::connector::{Account, ConnectError, Connector};
 use crate::options::{OnReturn, Options, Session};
 use crate::pool::Pool;
 use dial::Dial;
@@ -173,6 +173,10 @@ impl<T: Tls> Connector for Postgres<T> {
         Ok(Connection { client, config: Arc::clone(config), watch, driver, whereabouts: Whereabouts::Settled })
     }
 
+    fn account(&self, config: &Config) -> Option<Account> {
+        config.get_user().map(Account::of)
+    }
+
     fn is_reusable(&self, connection: &mut Connection) -> bool {
         connection.whereabouts = Whereabouts::Returned;
         !connection.client.is_closed()
@@ -264,6 +268,15 @@ impl fmt::Debug for Connection {
     }
 }
 
+impl Error {
+    /// Whether the `CONNECTION LIMIT` of the role is what was met: the text may be translated, the place in the server's source
+    /// is not (`src/backend/utils/init/miscinit.c`).
+    fn is_of_role(&self) -> bool {
+        let Self::Driver(told) = self else { return false };
+        told.as_db_error().and_then(|told| told.routine()) == Some("InitializeSessionUserId")
+    }
+}
+
 /// Whose fault a failed connect is.
 fn judge(error: Error) -> ConnectError<Error> {
     let code = match &error {
@@ -271,6 +284,9 @@ fn judge(error: Error) -> ConnectError<Error> {
         Error::Socket(_) | Error::Restless => None,
     };
     match code {
+        Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS && error.is_of_role() => {
+            ConnectError::too_many_for_route(error)
+        }
         Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => ConnectError::too_many_connections(error),
         // Class 28: the login itself; 3D000: no such database; 42501: it may not be used.
         Some(code) if code.code().starts_with("28") || matches!(code.code(), "3D000" | "42501") => {

@@ -62,13 +62,28 @@ impl<C: Connector> Ledger<C> {
         fault: ConnectFault<C::Error>,
         now: Time,
     ) -> Option<ConnectFault<C::Error>> {
-        let failure = fault.failure();
-        let forgotten = match self.table.remove(conn).and_then(|entry| self.targets.get_mut(&entry.route)) {
+        let entry = self.table.remove(conn);
+        let failure = match (fault.failure(), &entry) {
+            (ConnectFailure::TooManyForRoute, Some(entry)) if self.shares_its_account(entry.route) => {
+                // Only where the budget is lowered do idle connections of those routes move to this one.
+                ConnectFailure::TooManyConnections
+            }
+            (failure, _) => failure,
+        };
+        let forgotten = match entry.and_then(|entry| self.targets.get_mut(&entry.route)) {
             Some(target) => target.last_fault.replace(fault),
             None => Some(fault),
         };
         self.scheduler.handle_connect_failed(conn, failure, now);
         forgotten
+    }
+
+    /// Whether another route has connections of the same user. Siblings are none: what they have serves this route as well.
+    fn shares_its_account(&self, route: RouteId) -> bool {
+        let Some(own) = self.targets.get(&route).filter(|target| target.account.is_some()) else { return false };
+        let others = self.targets.iter().filter(|(_, other)| !Arc::ptr_eq(&own.route, &other.route));
+        let alike = others.filter(|(_, other)| own.account == other.account);
+        alike.filter_map(|(id, _)| self.scheduler.route(*id)).any(|view| view.idle + view.in_use + view.connecting > 0)
     }
 
     pub(super) fn close(&mut self, conn: ConnId, reason: CloseReason) {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pool::{
-    ClassId, CloseReason, ConnId, ConnectError, ConnectFailure, Connector, Observer, Overdue, Pool, Realm, RouteId,
-    RouteLimits, Settings, StateKey,
+    Account, ClassId, CloseReason, ConnId, ConnectError, ConnectFailure, Connector, Observer, Overdue, Pool, Realm,
+    RouteId, RouteLimits, Settings, StateKey,
 };
 use tokio::time::{Instant, sleep};
 
@@ -202,6 +202,11 @@ impl Connector for Dialer {
 
     fn realm(&self, route: &&'static str) -> Option<Realm> {
         route.split_once('@').map(|(_, realm)| Realm(realm.parse().unwrap()))
+    }
+
+    /// What is before a slash is the user.
+    fn account(&self, route: &&'static str) -> Option<Account> {
+        route.split('/').next().map(Account::of)
     }
 
     async fn rekey(&self, socket: &mut Socket, to: &Arc<&'static str>) -> Result<(), ConnectError<Refused>> {

@@ -320,3 +320,21 @@ fn connectors_without_session_state_need_not_speak_of_it() {
     }
     assert_eq!(Bare.state(&()), pool::StateKey::default());
 }
+
+/// Beside one that waits at the limit of its own user, and one whose user another route has used up.
+#[tokio::test(start_paused = true)]
+async fn a_users_limit_lowers_the_budget_only_where_others_have_to_give_something_back() {
+    for (idle, budget_left) in [("other/shop", 4), ("small/shop", 1)] {
+        let server = Server::new();
+        let pool = Pool::new(Dialer(Arc::clone(&server)), plain(4), Watch(Arc::clone(&server)));
+        let [idle, small] = [idle, "small/orders"].map(|route| pool.add_route(route, equal()));
+        assert_eq!(pool.warm(idle, 1).await, 1);
+        server.play_connects([Play::Refuse(ConnectFailure::TooManyForRoute)]);
+        let waiter = pool.start_checkout(small, Checkout::new());
+        let refused = || server.count(|event| *event == Event::OpenFailed(ConnectFailure::TooManyForRoute)) == 1;
+        eventually("the refusal", refused).await;
+        assert_eq!(pool.totals().effective_budget, budget_left);
+        drop(waiter.await.expect("a slot that moves, or the probe"));
+        at_rest(&server, &pool).await;
+    }
+}

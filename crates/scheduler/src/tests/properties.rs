@@ -124,6 +124,7 @@ fn recycling() -> impl Strategy<Value = Recycling> {
 fn failure() -> impl Strategy<Value = ConnectFailure> {
     prop_oneof![
         Just(ConnectFailure::TooManyConnections),
+        Just(ConnectFailure::TooManyForRoute),
         Just(ConnectFailure::LoginRefused),
         Just(ConnectFailure::Unavailable),
     ]

@@ -7,7 +7,7 @@ use std::{io, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use mysql::{ProtocolError, command::Command, dial::DialError, exchange, write};
-use pool::{CloseReason, ConnectError, Connector, Realm, StateKey};
+use pool::{Account, CloseReason, ConnectError, Connector, Realm, StateKey};
 use route::Address;
 
 pub(super) use self::login::{fresh, greet};
@@ -123,8 +123,9 @@ impl ServerError {
     pub(super) fn classify(self) -> ConnectError<Self> {
         let code = self.said().map(|(code, ..)| code);
         match (code, &self) {
-            // Too many connections in all (1040), of this user (1203, 1226).
-            (Some(1040 | 1203 | 1226), _) => ConnectError::too_many_connections(self),
+            // Too many connections in all, or of this user.
+            (Some(1040), _) => ConnectError::too_many_connections(self),
+            (Some(1203 | 1226), _) => ConnectError::too_many_for_route(self),
             // Shutting down (1053), starting (3168), this host blocked (1129): nothing about the login.
             (Some(1053 | 1129 | 3168), _) | (None, Self::Tls(tls::HandshakeError::Io(_))) => {
                 ConnectError::unavailable(self)
@@ -169,6 +170,10 @@ impl Connector for MyConnector {
     }
 
     async fn rekey(&self, server: &mut ServerConnection, to: &Arc<Login>) -> Result<(), ConnectError<ServerError>> {
+    fn account(&self, login: &Login) -> Option<Account> {
+        Some(Account::of(&login.user))
+    }
+
         if server.session.is_mariadb && server.role.is_some() {
             // There the next user would have the role of the last one.
             return Err(ConnectError::unavailable(ServerError::Setup("the session would keep its role".into())));

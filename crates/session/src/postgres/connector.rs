@@ -11,7 +11,7 @@ use pg::{
     frame::{Message, server as tag},
     write,
 };
-use pool::{CloseReason, ConnectError, Connector, StateKey};
+use pool::{Account, CloseReason, ConnectError, Connector, StateKey};
 use route::Address;
 
 use crate::{
@@ -30,6 +30,11 @@ const GREETING_LEN_MAX: usize = 256 * 1024;
 
 /// The most bytes of replies that are held while nobody but us waits for them.
 const READ_LEN_MAX: usize = 16 * 1024 * 1024;
+
+/// Where PostgreSQL finds that a role is at its `CONNECTION LIMIT` (`src/backend/utils/init/miscinit.c`); the code is that of a
+/// full server, and the text may be translated. The limit of a database is not told apart: several users share it, and what some
+/// of them leave idle has to move to others, as if the server were full.
+const OF_ROLE: &str = "InitializeSessionUserId";
 
 /// Makes connections to one server.
 #[derive(Debug)]
@@ -108,7 +113,7 @@ impl ServerError {
     #[must_use]
     pub fn said(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Dial(DialError::Refused { code, message }) => Some((code, message)),
+            Self::Dial(DialError::Refused { code, message, .. }) => Some((code, message)),
             _ => None,
         }
     }
@@ -116,6 +121,9 @@ impl ServerError {
     fn classify(self) -> ConnectError<Self> {
         let code = self.said().map(|(code, _)| code.to_owned());
         match (code.as_deref(), &self) {
+            (Some("53300"), Self::Dial(DialError::Refused { routine, .. })) if routine == OF_ROLE => {
+                ConnectError::too_many_for_route(self)
+            }
             (Some("53300"), _) => ConnectError::too_many_connections(self),
             // The server is starting, stopping or recovering: 57P01 to 57P03. It knows nothing of the login yet.
             (Some(code), _) if code.starts_with("57P") || code.starts_with("53") => ConnectError::unavailable(self),
@@ -153,6 +161,10 @@ impl Connector for PgConnector {
             census::ask_postgres(&self.meters, names, &mut server).await.map_err(ServerError::classify)?;
         }
         Ok(server)
+    }
+
+    fn account(&self, login: &Login) -> Option<Account> {
+        Some(Account::of(&login.user))
     }
 
     fn is_reusable(&self, server: &mut ServerConnection) -> bool {

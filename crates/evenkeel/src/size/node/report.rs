@@ -16,6 +16,7 @@ use crate::size::{
     answer::{budget, expected, room, warnings},
     chart::Chart,
     fragment::{self, Guarantee, Sized},
+    pools::Protocol,
     text::{list, section, shown, steps, table},
 };
 
@@ -31,14 +32,17 @@ pub(super) fn answer(
     let _ = writeln!(answer.text, "{node}, watched for {}", time(length.as_secs_f64()));
     for server in servers {
         let name = &server.entry.server;
-        let told = terms.limit_of(&server.entry.protocol);
+        let protocol = Protocol::named(&server.entry.protocol);
+        let told = terms.limit_of(protocol);
         let limit = told.or_else(|| limits.get(name).map(|limit| shared(*limit, terms.instances)));
         let terms = Terms { limit, ..*terms };
         let said = of_server(server, &terms).with_context(|| format!("server {}", shown(name)))?;
         answer.text += "\n";
         answer.text += &said.text;
         answer.charts.extend(said.charts);
-        answer.work = answer.work.or(said.work);
+        if answer.work.is_none() && said.work.is_some() {
+            (answer.work, answer.protocol) = (said.work, protocol);
+        }
     }
     if servers.is_empty() {
         answer.text += "It has no servers.\n";
@@ -95,7 +99,7 @@ fn of_server(server: &ServerLoad, terms: &Terms) -> Result<Answer> {
     }
     text += &section("To paste", &fragment::of_node(&pasted(server, &sized, &caps)));
     let work = sized.pooled.map(|(needs, _)| needs.work);
-    Ok(Answer { text, charts, work })
+    Ok(Answer { text, charts, work, ..Answer::default() })
 }
 
 /// How large the pool to one server should be.

@@ -153,3 +153,17 @@ fn names_from_clients_move_no_cursor_and_paste_no_line() {
     let text = said(server(load(800, 0), vec![route(odd, 790, 0), route("b", 10, 0)]), &[], &Terms::plain());
     assert!(!text.contains('\u{1b}') && !text.contains("\n[admin]"), "{text}");
 }
+
+#[test]
+fn what_a_nodes_server_speaks_is_known_and_keeps_no_reserve_of_another_protocol() {
+    let node = Node::parse("http://node").unwrap();
+    let limit = Some(ServerLimit { max_connections: 200, reserve: 3, others: 0 });
+    for (name, protocol, usable) in [("mysql", Protocol::Mysql, "200"), ("postgres", Protocol::Postgres, "197")] {
+        let mut server = server(load(800, 0), vec![route("app", 800, 0)]);
+        server.entry.protocol = name.into();
+        let terms = Terms { limit, ..Terms::plain() };
+        let answer = answer(&node, Duration::from_secs(20), &[server], &BTreeMap::new(), &terms).unwrap();
+        assert_eq!(answer.protocol, Some(protocol));
+        has(&answer.text, &[&format!("of the {usable} connections that pools may hold")]);
+    }
+}
