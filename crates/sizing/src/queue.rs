@@ -84,7 +84,14 @@ impl Queue {
         if f64::from(connections) <= load {
             return Err(Error::Overloaded { load, connections });
         }
-        let blocked = (1..=connections).fold(1.0, |blocked, k| next_blocked(load, blocked, k));
+        let mut blocked = 1.0;
+        for k in 1..=connections {
+            blocked = next_blocked(load, blocked, k);
+            // From here on it only falls, and is nothing already.
+            if blocked < f64::MIN_POSITIVE {
+                break;
+            }
+        }
         Ok(Self::at(work, load, connections, blocked))
     }
 

@@ -56,7 +56,7 @@ impl Chart {
     pub(super) fn of_waits(work: &Workload, percent: f64, budget: u32, useful: u32) -> Option<Self> {
         let expected = Queue::new(work, budget).ok()?.percentile(percent);
         let first = work.busy().floor() as u32 + 1;
-        let last = (budget.max(useful) + budget.div_ceil(4)).max(first + 4);
+        let last = budget.max(useful).saturating_add(budget.div_ceil(4)).max(first + 4);
         let step = (last - first) as usize / WIDTH + 1;
         let wait =
             |connections: u32| Some((connections.into(), Queue::new(work, connections).ok()?.percentile(percent)));

@@ -49,11 +49,14 @@ pub(super) fn loads(before: &[ClassEntry], after: &[ClassEntry], length: Duratio
         let since = |now: u64, then: fn(&ClassEntry) -> u64| now.checked_sub(earlier.map_or(0, then));
         let leases = since(entry.leases, |entry| entry.leases)? as f64;
         let held = since(entry.hold_us, |entry| entry.hold_us)? as f64 / 1e6;
+        let seconds = length.as_secs_f64().max(1e-3);
+        // More than all it may have lent for all the time were leases from before.
+        let held = entry.capacity.map_or(held, |capacity| held.min(f64::from(capacity) * seconds));
         Some(ClassLoad {
             server: entry.server.clone(),
             name: entry.class.clone(),
             capacity: entry.capacity,
-            rate: leases / length.as_secs_f64().max(1e-3),
+            rate: leases / seconds,
             hold: if leases > 0.0 { held / leases } else { 0.0 },
             exhausted: since(entry.exhausted, |entry| entry.exhausted)?,
         })

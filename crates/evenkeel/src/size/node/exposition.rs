@@ -83,6 +83,20 @@ impl Distribution {
         self.sum += other.sum;
     }
 
+    /// The same values, none longer than `limit` seconds.
+    pub(super) fn cut_to(mut self, limit: f64) -> Self {
+        let longer: f64 = self.buckets().filter(|(low, ..)| *low >= limit).map(|(_, _, count)| count).sum();
+        if longer > 0.0 {
+            // What the others sum up to is in their buckets only.
+            let others = self.buckets().filter(|(low, ..)| *low < limit);
+            let others: f64 = others.map(|(low, high, count)| count * (low + high.min(limit)) / 2.0).sum();
+            self.sum = self.sum.min(others + longer * limit);
+            let count = self.count();
+            self.cumulative.iter_mut().filter(|(le, _)| *le >= limit).for_each(|(_, up_to)| *up_to = count);
+        }
+        self
+    }
+
     /// How many values there are.
     pub(super) fn count(&self) -> f64 {
         self.cumulative.last().map_or(0.0, |(_, count)| *count)

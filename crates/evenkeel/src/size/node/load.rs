@@ -41,7 +41,7 @@ pub(super) struct Load {
     pub(super) rate: f64,
     /// What to size for.
     pub(super) demand: Demand,
-    /// How long each was kept.
+    /// How long each was kept, as far as that was watched.
     pub(super) holds: Distribution,
     /// How long clients waited for it.
     pub(super) waits: Distribution,
@@ -106,7 +106,7 @@ pub(super) fn loads(looks: &[Look], servers: Vec<ServerEntry>, entries: &[RouteE
         let names: Vec<&RouteName> =
             own.iter().filter(|route| route.load.rate > 0.0).map(|route| &route.name).collect();
         let mut all = load(looks, &names, false)?;
-        all.kept = own.iter().map(|route| route.load.kept).sum();
+        all.kept = own.iter().map(|route| route.load.kept).fold(0, u32::saturating_add);
         all.in_use_max = most(looks, |look| in_use(look, &own));
         all.waiting_max = most(looks, |look| waiting(look, &own));
         Ok(ServerLoad { entry, all, routes: own, classes: Vec::new() })
@@ -126,6 +126,7 @@ fn load(looks: &[Look], names: &[&RouteName], in_sessions: bool) -> Result<Load>
         load.holds.add(&after.holds.since(&before.holds).context(restarted)?);
         load.waits.add(&after.waits.since(&before.waits).context(restarted)?);
     }
+    load.holds = load.holds.cut_to(seconds);
     load.rate = load.holds.count() / seconds;
     load.demand = Demand::of(&parts(looks, names), load.holds.variation());
     let in_use = |look: &Look| names.iter().filter_map(|name| look.routes.get(name)).map(|counts| counts.in_use).sum();

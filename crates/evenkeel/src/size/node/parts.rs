@@ -1,7 +1,8 @@
 //! Into which parts the time falls that a node was watched.
 //!
 //! A lease is counted where it ends, with all the time it was kept. In a part that is short beside its leases most of that time
-//! lies before it, and would make a few slow leases look like a crowd. So such a part is joined with the one before.
+//! lies before it, and would make a few slow leases look like a crowd. So such a part is joined with the one before. And what a
+//! lease was kept before anybody watched is left out.
 
 use super::{
     demand::Part,
@@ -20,12 +21,14 @@ struct Stretch {
 }
 
 impl Stretch {
-    fn between(before: &Look, after: &Look, names: &[&RouteName]) -> Self {
+    /// `watched` is for how many seconds the node was watched when this ended.
+    fn between(before: &Look, after: &Look, watched: f64, names: &[&RouteName]) -> Self {
         let mut holds = Distribution::default();
         for name in names {
             let counts = |look: &Look| look.routes.get(name).cloned().unwrap_or_default().holds;
             holds.add(&counts(after).since(&counts(before)).unwrap_or_default());
         }
+        let holds = holds.cut_to(watched);
         Self { seconds: after.at.duration_since(before.at).as_secs_f64().max(1e-3), holds }
     }
 
@@ -44,7 +47,8 @@ impl Stretch {
 pub(super) fn parts(looks: &[Look], names: &[&RouteName]) -> Vec<Part> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for two in looks.windows(2) {
-        let mut last = Stretch::between(&two[0], &two[1], names);
+        let watched = two[1].at.duration_since(looks[0].at).as_secs_f64();
+        let mut last = Stretch::between(&two[0], &two[1], watched, names);
         while last.is_short()
             && let Some(before) = stretches.pop()
         {

@@ -125,7 +125,7 @@ impl Sizing {
         let knee = terms.knee.map(|knee| Knee { low: less(knee.low), high: less(knee.high) });
         let needs = Needs { limit, knee, slots: terms.slots.map(less), servers: 1, ..terms.needs(work) };
         let advice = needs.advise()?;
-        let budget = advice.budget + kept;
+        let budget = advice.budget.saturating_add(kept);
         Ok(Some(Self { pooled: Some((needs, advice)), kept, budget }))
     }
 

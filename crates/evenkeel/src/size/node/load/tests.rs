@@ -90,6 +90,29 @@ fn slow_leases_that_end_in_a_short_moment_are_no_crowd() {
 }
 
 #[test]
+fn a_lease_from_long_before_the_watch_is_one_connection() {
+    let start = Instant::now();
+    let looks: Vec<Look> = (0..=10)
+        .map(|at| {
+            let holds = Histogram::new();
+            (0..at * 100).for_each(|_| holds.record(Duration::from_millis(10)));
+            if at >= 5 {
+                holds.record(Duration::from_hours(1));
+            }
+            let mut page = Exposition::new();
+            page.gauge("evenkeel_route_in_use_connections", "X.").sample(&LABELS, 2_u64);
+            if at > 0 {
+                page.histogram("evenkeel_route_transaction_seconds", "X.").sample(&LABELS, &holds.snapshot());
+            }
+            Look { at: start + Duration::from_secs(at), routes: routes(&Page::parse(&page.finish())) }
+        })
+        .collect();
+    let server = watched(&looks, "transaction").unwrap();
+    assert!((1.5..=3.0).contains(&server.all.demand.busy()), "{server:?}");
+    assert!(server.all.work(1).unwrap().unwrap().variation() < 5_000.0, "{server:?}");
+}
+
+#[test]
 fn connections_that_nobody_gives_back_are_kept() {
     let start = Instant::now();
     let looks: Vec<Look> = (0..=10).map(|at| look(start, at, at * 100, 9, 0)).collect();
