@@ -163,8 +163,9 @@ impl Helm {
 
 impl Steering for Helm {
     fn reload(&self) -> Result<Vec<String>, String> {
-        let new = self.source.load().map_err(|error| format!("{error:#}"))?;
+        // Before the file is read: two reloads at once must not end with the older file in force.
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = self.source.load().map_err(|error| format!("{error:#}"))?;
         self.put_in_force(new)
     }
 

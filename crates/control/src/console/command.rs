@@ -198,6 +198,10 @@ fn set(rest: &[Token]) -> Result<Command, CommandError> {
 fn key_of(name: &str, value: &Token) -> Setting {
     let theirs = pgbouncer_keys().find(|(_, theirs)| theirs.eq_ignore_ascii_case(name));
     match (theirs, value) {
+        // A connection with no lifetime at all is used once there; here that would be one without a limit.
+        (Some(("pool.max_lifetime", _)), Token::Word(text) | Token::Text(text)) if text.parse() == Ok(0.0) => {
+            Setting { key: "pool.max_uses".into(), value: Token::Word("1".into()) }
+        }
         // Its times are in seconds.
         (Some((ours, _)), Token::Word(text) | Token::Text(text))
             if TIMES.contains(&ours) && !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) =>
@@ -265,6 +269,7 @@ mod tests {
             ("SET max_client_conn = '50'", assigned("limits.max_clients", text("50"))),
             ("SET query_wait_timeout = 10", assigned("pool.checkout_timeout", text("10s"))),
             ("SET server_lifetime = '1h'", assigned("pool.max_lifetime", text("1h"))),
+            ("SET server_lifetime = 0", assigned("pool.max_uses", word("1"))),
             ("reload", Command::Reload),
             ("PAUSE", Command::Pause(Scope::All)),
             ("pause Shop", Command::Pause(database("Shop"))),
