@@ -35,6 +35,7 @@ fn clients_that_vanish_while_nothing_runs() -> Result<()> {
         during_the_login(server)?;
         while_waiting(server)?;
         in_a_transaction(server)?;
+        behind_an_error(server)?;
         in_the_middle_of_a_packet(server)?;
         half_closed(server)
     })
@@ -46,6 +47,7 @@ fn clients_that_vanish_while_something_runs() -> Result<()> {
     setup.on_each(|server| {
         server.sql(&format!("create table {DATABASE}.t (n int)"))?;
         in_a_query(server)?;
+        in_a_call(server)?;
         behind_a_query(server)?;
         in_a_large_result(server)?;
         in_a_file(server)?;
@@ -157,6 +159,20 @@ fn in_the_middle_of_a_packet(server: &Server) -> Result<()> {
     Ok(())
 }
 
+/// The next client is not told of it, although nothing on the way to its question makes the server forget it.
+fn behind_an_error(server: &Server) -> Result<()> {
+    let scene = MySetup::new().budget(1).before(server)?;
+    let mut wire = scene.client()?;
+    wire.query("begin")?;
+    assert_eq!(fails_with(&mut wire, "select nothing_of_the_kind"), 1054);
+    drop(wire);
+    scene.at_rest()?;
+    let mut next = scene.client()?;
+    next.query("begin")?;
+    assert_eq!(next.query("show warnings")?, Vec::<Vec<Option<String>>>::new());
+    Ok(())
+}
+
 fn half_closed(server: &Server) -> Result<()> {
     let scene = MySetup::new().budget(1).before(server)?;
     for doing in [None, Some("select sleep(600)")] {
@@ -191,6 +207,24 @@ fn in_a_query(server: &Server) -> Result<()> {
         scene.at_rest()?;
         assert_eq!(connection(&mut scene.client()?)?, before, "the server connection is still good");
     }
+    Ok(())
+}
+
+/// What a procedure has begun is nobody's afterwards: the error that ends it says nothing of its transaction and variables.
+fn in_a_call(server: &Server) -> Result<()> {
+    server.superuser(Some(DATABASE))?.query(
+        "create procedure endless() sql security invoker \
+         begin start transaction; insert into t values (1); set @left = 1; do sleep(600); end",
+    )?;
+    let scene = MySetup::new().budget(1).before(server)?;
+    let mut wire = scene.client()?;
+    wire.send_query("call endless()")?;
+    until_running(server, "do sleep(600)", 1)?;
+    drop(wire);
+    until_running(server, "do sleep(600)", 0)?;
+    scene.at_rest()?;
+    assert_eq!(count(&scene)?, "0");
+    assert_eq!(scene.client()?.value("select @left is null")?, "1");
     Ok(())
 }
 

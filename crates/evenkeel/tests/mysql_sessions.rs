@@ -8,8 +8,8 @@ mod watch;
 
 use mysql::{MySetup, connection, done, fails_with, read_value};
 use testkit::Result;
-use testkit::mysql::Server;
-use watch::{ADMIN, until_in_use};
+use testkit::mysql::{Kind, Server};
+use watch::{ADMIN, connections, until_in_use};
 
 #[test]
 fn leases_end_at_boundaries() -> Result<()> {
@@ -57,11 +57,18 @@ fn without_autocommit(server: &Server) -> Result<()> {
     assert_eq!(scene.client()?.value("select count(*) from t")?, "0", "nobody else sees it");
     wire.query("commit")?;
     until_in_use(&scene.evenkeel, 0)?;
+    // The first statement begins a transaction also when it fails, which errors do not say.
+    wire.query("set @@autocommit = 0")?;
+    scene.sql("insert into t values (7), (8)")?;
+    assert_eq!(fails_with(&mut wire, "select (select n from t) from t for update"), 1242);
+    until_in_use(&scene.evenkeel, 1)?;
+    wire.query("rollback")?;
+    until_in_use(&scene.evenkeel, 0)?;
     wire.query("insert into t values (2)")?;
     assert_eq!(wire.value("select @@autocommit")?, "0");
     wire.query("set autocommit = 1")?;
     until_in_use(&scene.evenkeel, 0)?;
-    assert_eq!(scene.client()?.value("select count(*) from t")?, "2", "turning it on commits");
+    assert_eq!(scene.client()?.value("select count(*) from t")?, "4", "turning it on commits");
     scene.sql("drop table t")?;
     scene.at_rest()
 }
@@ -153,6 +160,15 @@ fn unpinned_again(server: &Server) -> Result<()> {
         until_in_use(&scene.evenkeel, 1)?;
         wire.query(lets_go)?;
         assert_eq!(scene.client()?.value("select 'served'")?, "served", "{holds}");
+    }
+    // A lock of the server that is not given back with those of tables.
+    if server.kind() == Kind::MySql {
+        server.sql("grant backup_admin on *.* to app")?;
+        let mut keeper = scene.client()?;
+        keeper.query("lock instance for backup")?;
+        keeper.query("unlock tables")?;
+        assert_eq!(connections(&scene.evenkeel, "in_use")?, 1);
+        keeper.query("unlock instance")?;
     }
     // A statement that fails to pin holds nothing either, once it is known that it did nothing.
     assert_eq!(done(&mut wire, "set autocommit = 1")?.affected, 0);

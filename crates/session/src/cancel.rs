@@ -64,6 +64,8 @@ pub(crate) enum Means {
 #[derive(Debug, Default)]
 struct Traffic {
     underway: AtomicU32,
+    /// Those that were sent, and whose arrival nobody has confirmed.
+    unconfirmed: AtomicU32,
     arrived: Notify,
 }
 
@@ -103,8 +105,11 @@ async fn ask_postgres(target: &CancelTarget, key: &[u8], dialling: &Dialling) ->
     let mut packet = Vec::new();
     pg::write::cancel_request(&mut packet, target.process, key);
     let mut stream = encryption::open(dialling, &target.address).await.map_err(io::Error::other)?;
+    target.note_sent();
     stream.write_all(&packet).await?;
-    stream.read_some(&mut Vec::new()).await.map(drop)
+    stream.read_some(&mut Vec::new()).await?;
+    target.note_arrived();
+    Ok(())
 }
 
 impl Drop for Underway {
@@ -142,6 +147,22 @@ impl CancelTarget {
     /// The server's number for the connection.
     pub(crate) fn process(&self) -> u32 {
         self.process
+    }
+
+    /// A request is about to be written. Unless [`CancelTarget::note_arrived`] follows, it may do its work at any time.
+    pub(crate) fn note_sent(&self) {
+        self.traffic.unconfirmed.fetch_add(1, SeqCst);
+    }
+
+    /// The server has carried a request out.
+    pub(crate) fn note_arrived(&self) {
+        self.traffic.unconfirmed.fetch_sub(1, SeqCst);
+    }
+
+    /// Whether no request can meet what runs on the connection from now on: none is on its way, and of none is it unknown
+    /// what has become of it.
+    pub(crate) fn is_safe(&self) -> bool {
+        self.is_calm() && self.traffic.unconfirmed.load(SeqCst) == 0
     }
 
     /// Whether no cancel request is on its way.
@@ -182,5 +203,17 @@ mod tests {
         assert!(!target.is_calm());
         drop(underway);
         assert!(target.is_calm());
+    }
+
+    #[test]
+    fn a_connection_is_not_safe_while_a_request_may_still_do_its_work() {
+        let means = Means::Postgres { key: Box::new([0; 4]), dialling: Dialling::default() };
+        let target = Arc::new(CancelTarget::new(Address::Unix { path: "/nowhere".into() }, 1, means));
+        let underway = Underway::new(&target).unwrap();
+        target.note_sent();
+        drop(underway);
+        assert!(target.is_calm() && !target.is_safe(), "nobody knows what has become of it");
+        target.note_arrived();
+        assert!(target.is_safe());
     }
 }

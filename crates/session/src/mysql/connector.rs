@@ -11,6 +11,7 @@ use pool::{Account, CloseReason, ConnectError, Connector, Realm, StateKey};
 use route::Address;
 
 pub(super) use self::login::{fresh, greet};
+pub(super) use self::talk::read_error;
 pub(crate) use self::talk::{prepare, query, rows, run, settle};
 use super::{facts::Facts, server::ServerConnection};
 use crate::{
@@ -169,11 +170,11 @@ impl Connector for MyConnector {
         }))
     }
 
-    async fn rekey(&self, server: &mut ServerConnection, to: &Arc<Login>) -> Result<(), ConnectError<ServerError>> {
     fn account(&self, login: &Login) -> Option<Account> {
         Some(Account::of(&login.user))
     }
 
+    async fn rekey(&self, server: &mut ServerConnection, to: &Arc<Login>) -> Result<(), ConnectError<ServerError>> {
         if server.session.is_mariadb && server.role.is_some() {
             // There the next user would have the role of the last one.
             return Err(ConnectError::unavailable(ServerError::Setup("the session would keep its role".into())));
@@ -189,7 +190,7 @@ impl Connector for MyConnector {
     }
 
     fn is_reusable(&self, server: &mut ServerConnection) -> bool {
-        server.is_clean() && server.cancel.is_calm()
+        server.is_clean() && server.cancel.is_safe()
     }
 
     fn state(&self, server: &ServerConnection) -> StateKey {

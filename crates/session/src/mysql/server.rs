@@ -182,10 +182,13 @@ impl ServerConnection {
     }
 
     /// Notes that somebody has logged in here anew, in this database. Queries here are killed in this user's name from now
-    /// on: servers let nobody kill those of others.
+    /// on: servers let nobody kill those of others. If it is the same user, whoever was told how to kill one still knows, and
+    /// requests that are on their way count.
     pub(crate) fn enter(&mut self, session: Session, login: Arc<Login>, schema: &[u8]) {
-        let (address, process) = (self.cancel.address().clone(), self.process());
-        self.cancel = Arc::new(CancelTarget::new(address, process, means(&login, &self.habits)));
+        if !Arc::ptr_eq(&self.login, &login) {
+            let (address, process) = (self.cancel.address().clone(), self.process());
+            self.cancel = Arc::new(CancelTarget::new(address, process, means(&login, &self.habits)));
+        }
         self.exchange = Exchange::new(session.capabilities, session.status);
         self.session = session;
         self.fresh = fresh(login.database.as_bytes());

@@ -168,7 +168,7 @@ impl Connector for PgConnector {
     }
 
     fn is_reusable(&self, server: &mut ServerConnection) -> bool {
-        server.is_clean() && server.cancel.is_calm()
+        server.is_clean() && server.cancel.is_safe()
     }
 
     fn state(&self, server: &ServerConnection) -> StateKey {

@@ -173,7 +173,8 @@ impl Client {
         if self.state.changes_schema() {
             self.route.shared.schema_changed();
         }
-        if outcome != Outcome::Done && lease.exchange.in_transaction() && lease.unfit().is_none() {
+        let may_be_inside = lease.exchange.in_transaction() || !lease.exchange.status().contains(Status::AUTOCOMMIT);
+        if outcome != Outcome::Done && may_be_inside && lease.unfit().is_none() {
             self.ask_status(lease).await?;
         }
         if let Err(error) = self.look_back(held).await?
@@ -187,8 +188,8 @@ impl Client {
         self.finish(held)
     }
 
-    /// A statement failed in a transaction. That is over, perhaps: a deadlock ends it, and DDL has ended it before it failed. Errors
-    /// do not say so.
+    /// A statement failed in a transaction. That is over, perhaps: a deadlock ends it, and DDL has ended it before it failed. Or it
+    /// was the first one where statements begin transactions, and that one is open. Errors do not say so.
     async fn ask_status(&mut self, lease: &mut ServerConnection) -> Result<(), Fault> {
         self.write_what_goes().await?;
         let mut packet = Vec::new();

@@ -44,7 +44,7 @@ impl Client {
                 self.flush().await?;
             }
             let began = Instant::now();
-            let lease = loop {
+            let mut lease = loop {
                 let within = self.take_terms();
                 let queue = match self.choose_queue(demand) {
                     Ok(queue) => queue,
@@ -71,6 +71,7 @@ impl Client {
                     }
                 }
             };
+            lease.conditions = Conditions::Foreign;
             let now = Instant::now();
             self.route.meters().wait.record(now.saturating_duration_since(began));
             self.vigil.leased(now);
@@ -176,7 +177,6 @@ impl Client {
 
     /// The boundary: the connection goes back before the answer is written to a client that may be slow.
     fn release(&mut self, mut lease: Lease<MyConnector>) {
-        lease.conditions = Conditions::Foreign;
         self.show_pin();
         self.shared.end_lease();
         self.state.memory.part();

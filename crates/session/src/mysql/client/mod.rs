@@ -169,7 +169,7 @@ impl Client {
             match self.take_in()? {
                 Intake::Command(command) => {
                     if self.work.down.pending() > UNSENT_MAX {
-                        self.flush().await?;
+                        self.flush_holding(held).await?;
                     }
                     if self.carry_out(command, held).await? == Next::Leave {
                         return Ok(Next::Leave);
@@ -178,7 +178,7 @@ impl Client {
                 Intake::More => {
                     // What is said unasked is read as the answer to the next command, and has its number.
                     self.work.reply.sequence = 0;
-                    self.flush().await?;
+                    self.flush_holding(held).await?;
                     if held.is_some() {
                         self.await_holding(held).await?;
                     } else if self.work.close(&self.engine.buffers) {
@@ -221,10 +221,29 @@ impl Client {
     }
 
     async fn flush(&mut self) -> Result<(), Fault> {
+        self.flush_heeding(|client, cx| client.poll_alarm_idle(cx)).await
+    }
+
+    /// As [`Client::flush`]. The time limits of whoever holds a server connection go on: they are for clients that do not take
+    /// their answer, too.
+    async fn flush_holding(&mut self, held: &Held) -> Result<(), Fault> {
+        match held {
+            Some(lease) if self.work.down.pending() > 0 => {
+                self.hold(lease);
+                self.flush_heeding(|client, cx| client.poll_alarm(cx).map(drop)).await
+            }
+            _ => self.flush().await,
+        }
+    }
+
+    async fn flush_heeding(
+        &mut self,
+        poll_alarm: impl Fn(&mut Self, &Context<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let pending = self.work.down.pending();
         if pending > 0 {
             poll_fn(|cx| {
-                self.poll_alarm_idle(cx)?;
+                poll_alarm(self, cx)?;
                 self.work.down.poll_flush(cx, &mut self.stream).map_err(|_| Fault::ClientGone)
             })
             .await?;

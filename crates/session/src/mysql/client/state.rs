@@ -61,6 +61,8 @@ struct Habits {
     sequences: bool,
     /// It has advanced a sequence on the connection that it holds.
     advanced: bool,
+    /// It has taken locks of the whole server, of which `UNLOCK TABLES` gives back some only.
+    global_locks: bool,
 }
 
 impl State {

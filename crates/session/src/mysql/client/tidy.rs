@@ -16,7 +16,7 @@ const TIDY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is in the way of lending the connection again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Leftover {
-    /// At most an open transaction or a query under way.
+    /// At most an open transaction.
     Work,
     /// Also session state of the client's.
     Session,
@@ -36,11 +36,10 @@ impl Client {
         if lease.unfit().is_some() {
             return;
         }
-        let leftover = if self.mode == PoolMode::Session || self.state.leaves_traces() {
-            Leftover::Session
-        } else {
-            Leftover::Work
-        };
+        // What has not been answered to its end may have done anything that it can do: nobody was told, and an error does not
+        // even say whether a transaction is open.
+        let is_known = lease.exchange.is_settled() && !self.state.leaves_traces();
+        let leftover = if self.mode == PoolMode::Session || !is_known { Leftover::Session } else { Leftover::Work };
         if lease.is_clean() && leftover == Leftover::Work && lease.cancel.is_calm() {
             return;
         }

@@ -153,7 +153,8 @@ fn note(server: &mut ServerConnection, payload: &[u8]) {
     }
 }
 
-fn read_error(payload: &[u8]) -> Result<ServerError, ServerError> {
+/// What an ERR packet says.
+pub(crate) fn read_error(payload: &[u8]) -> Result<ServerError, ServerError> {
     let ErrPacket { code, sqlstate, message } = ErrPacket::parse(payload)?;
     let message = String::from_utf8_lossy(message).into_owned();
     Ok(ServerError::Statement { code, sqlstate: sqlstate.unwrap_or(*b"HY000"), message })

@@ -171,7 +171,10 @@ impl State {
 
     /// Whether the connection holds session state that must not meet another client.
     pub(crate) fn leaves_traces(&self) -> bool {
-        self.pin.is_some() || self.traces == Traces::Possible
+        self.pin.is_some()
+            || self.traces == Traces::Possible
+            || !self.changes.is_empty()
+            || self.underway == Underway::Changing
     }
 
     /// What the lease that ends may leave behind; the next one begins with nothing.

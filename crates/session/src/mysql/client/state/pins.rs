@@ -83,7 +83,7 @@ impl State {
 
     /// Whether the connection holds session state that must not meet another client.
     pub(crate) fn leaves_traces(&self) -> bool {
-        self.pin().is_some() || self.traces == Traces::Possible
+        self.pin().is_some() || self.traces == Traces::Possible || !self.underway.effects.is_empty()
     }
 
     /// What the lease that ends may leave behind; the next one begins with nothing.

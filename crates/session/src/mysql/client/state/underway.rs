@@ -153,6 +153,7 @@ impl State {
                 self.pin_for(pin);
             }
         }
+        self.habits.global_locks |= effects.intersects(Effects::FLUSH_LOCK);
         if effects.intersects(Effects::NEXTVAL) {
             self.habits.advanced = true;
             if self.habits.sequences {
@@ -236,7 +237,8 @@ impl State {
         if effects.intersects(Effects::NEXT_TRANSACTION) && !server.exchange.in_transaction() {
             self.pin_for(Pin::NextTransaction);
         }
-        if effects.intersects(Effects::UNLOCK_TABLES) && !effects.intersects(Effects::LOCK_TABLES) {
+        let keeps_locks = effects.intersects(Effects::LOCK_TABLES) || self.habits.global_locks;
+        if effects.intersects(Effects::UNLOCK_TABLES) && !keeps_locks {
             self.unpin(Pin::LockTables);
         }
         if changed {
