@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use route::nearest;
+use route::{Classes, nearest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::keys::{DatabaseKeys, File, PoolKeys, RouteKeys, UserKeys};
+use crate::keys::{DatabaseKeys, File, PoolKeys, RouteKeys, ServerClasses, ServerKeys, UserKeys};
 use crate::problem::{Problem, Problems};
 use crate::resolve::{self, Places};
 use crate::{Config, pgbouncer, phrase, reference};
@@ -257,7 +257,10 @@ impl<'k> Target<'k> {
                 own[at].insert(key.to_owned());
                 Ok(())
             }
-            Self::Class { at, key } => set(&mut file.classes[at], "classes", key, value),
+            Self::Class { at, key } => {
+                must_have_effect(file, &file.classes[at].name)?;
+                set(&mut file.classes[at], "classes", key, value)
+            }
             Self::Database { at, key } => set::<DatabaseKeys>(&mut file.databases[at], "databases", key, value),
             Self::User { at, key } => set::<UserKeys>(&mut file.users[at], "users", key, value),
             Self::Route { at, key } => set::<RouteKeys>(&mut file.routes[at], "routes", key, value),
@@ -270,6 +273,26 @@ fn entry<'n>(names: &mut dyn Iterator<Item = &String>, rest: &'n str) -> Option<
     let behind = |name: &String| rest.strip_prefix(name.as_str())?.strip_prefix('.');
     let fitting = names.enumerate().filter_map(|(at, name)| Some((name.len(), at, behind(name)?)));
     fitting.max_by_key(|(len, ..)| *len).map(|(_, at, key)| (at, key))
+}
+
+/// # Errors
+/// The cap of a class that holds nowhere, as each server with that class gives it one of its own.
+fn must_have_effect(file: &File, class: &str) -> Result<(), AmendError> {
+    let own = |server: &&ServerKeys| matches!(&server.classes, ServerClasses::Capped(caps) if caps.contains_key(class));
+    let follows = |server: &ServerKeys| match &server.classes {
+        ServerClasses::Named(names) => names.iter().any(|name| name == class),
+        ServerClasses::Vttablet => Classes::preset().iter().any(|preset| &*preset.name == class),
+        ServerClasses::Single | ServerClasses::Capped(_) => false,
+    };
+    let Some(server) = file.servers.iter().find(own) else { return Ok(()) };
+    if file.servers.iter().any(follows) {
+        return Ok(());
+    }
+    Err(AmendError::Value {
+        key: "cap".into(),
+        message: format!("no server takes it: servers.{}.classes gives the class a cap of its own", server.name),
+        hint: Some("change that in the file, and reload".into()),
+    })
 }
 
 /// Changes one key of a table.

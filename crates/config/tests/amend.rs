@@ -103,6 +103,34 @@ fn servers_follow_the_pool_in_what_they_do_not_say_themselves() {
 }
 
 #[test]
+fn a_cap_that_no_server_takes_is_refused() {
+    let text = r#"
+        [[classes]]
+        name = "reports"
+        cap = 3
+        [[servers]]
+        name = "pg-a"
+        address = "127.0.0.1:5432"
+        classes = { reports = 2 }
+        [[databases]]
+        name = "*"
+        server = "pg-a"
+        [[users]]
+        name = "app"
+        password = "xyzzy"
+    "#;
+    let alone = Config::from_toml(text, "test.toml").unwrap();
+    let error = alone.amended("classes.reports.cap", Given::Word("5")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "classes.reports.cap: no server takes it: servers.pg-a.classes gives the class a cap of its own"
+    );
+    let other = "[[servers]]\nname = \"pg-b\"\naddress = \"127.0.0.1:5433\"\nclasses = [\"reports\"]\n";
+    let beside = Config::from_toml(&format!("{text}\n{other}"), "test.toml").unwrap();
+    assert!(beside.amended("classes.reports.cap", Given::Word("5")).is_ok());
+}
+
+#[test]
 fn changes_add_up() {
     let old = config();
     let one = old.amended("pool.max", Given::Word("4")).unwrap();

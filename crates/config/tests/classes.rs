@@ -158,6 +158,29 @@ fn what_can_hardly_be_meant_is_told() {
 }
 
 #[test]
+fn a_rule_lifts_the_limit_of_waiters() {
+    let text = r#"
+        [pool]
+        max_waiters_per_route = 10
+        [[servers]]
+        name = "a"
+        address = "127.0.0.1:5432"
+        [[databases]]
+        name = "*"
+        server = "a"
+        [[users]]
+        name = "app"
+        password = "x"
+        [[routes]]
+        database = "batch"
+        max_waiters = 0
+    "#;
+    let config = Config::from_toml(text, "e.toml").unwrap();
+    let limit = |database| config.table().limits(ServerIndex(0), ClassIndex::DEFAULT, "app", database).max_waiters;
+    assert_eq!((limit("shop"), limit("batch")), (Some(10), None));
+}
+
+#[test]
 fn limits_modes_and_rules_are_heard() {
     let config = read(
         "[transaction_limit]\nmode = \"dry_run\"\nper_user = 0.25\nby = [\"user\", \"address\"]\n\

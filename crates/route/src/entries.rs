@@ -155,8 +155,8 @@ pub struct Rule {
     pub min_idle: Option<u32>,
     /// [`Limits::initial`].
     pub initial: Option<u32>,
-    /// [`Limits::max_waiters`].
-    pub max_waiters: Option<u32>,
+    /// [`Limits::max_waiters`]; `Some(None)` lifts what would hold otherwise.
+    pub max_waiters: Option<Option<u32>>,
     /// Mode and time limits.
     pub overrides: Overrides,
 }
@@ -197,7 +197,7 @@ impl Rule {
             cap: self.cap.or(limits.cap),
             min_idle: self.min_idle.unwrap_or(limits.min_idle),
             initial: self.initial.unwrap_or(limits.initial),
-            max_waiters: self.max_waiters.or(limits.max_waiters),
+            max_waiters: self.max_waiters.unwrap_or(limits.max_waiters),
         };
     }
 }

@@ -154,6 +154,7 @@ pub enum Fit {
     /// A warning in the log, with the numbers.
     #[default]
     Warn,
-    /// Evenkeel does not start, and a reload changes nothing. A server that does not answer refuses nothing.
+    /// Evenkeel does not start, and a reload changes nothing. A server that does not answer refuses nothing, nor does one that a
+    /// reload brings and that was not asked yet: see the log, or `SHOW SUM`, after it.
     Refuse,
 }

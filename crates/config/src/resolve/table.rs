@@ -155,7 +155,7 @@ fn route_rule(keys: &RouteKeys) -> Rule {
         cap: keys.cap,
         min_idle: keys.min_idle,
         initial: keys.initial,
-        max_waiters: keys.max_waiters.and_then(Cap::get),
+        max_waiters: keys.max_waiters.map(Cap::get),
         overrides: keys.overrides(),
     }
 }
