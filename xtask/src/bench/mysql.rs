@@ -100,8 +100,8 @@ fn bench(arguments: &Arguments, server: &Server, ways: &[Way]) -> Result<String>
         }
     }
     let mut text = work_table(ways, &cells);
-    for theirs in EVENKEEL + 1..ways.len() {
-        write!(text, "\nRatios, Evenkeel to {} (below 1 is less):\n\n", ways[theirs].name)?;
+    for (theirs, way) in ways.iter().enumerate().skip(EVENKEEL + 1) {
+        write!(text, "\nRatios, Evenkeel to {} (below 1 is less):\n\n", way.name)?;
         text.push_str(&ratio_table(&cells, &clients, theirs));
     }
     write!(text, "\nIdle clients:\n\n{idle}")?;
