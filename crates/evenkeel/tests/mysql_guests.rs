@@ -10,15 +10,19 @@ use common::{DATABASE, PASSWORD, USER};
 use mysql::{MyScene, MySetup, code};
 use testkit::mysql::Server;
 use testkit::{MyWire, Result};
+use watch::until_logged;
 
 #[test]
 fn guests_are_the_servers_business() -> Result<()> {
-    MySetup::new().toml("[mysql]\nunknown_users = \"ask_server\"\n").on_each(|server| {
-        let scene = MySetup::new().toml("[mysql]\nunknown_users = \"ask_server\"\n").before(server)?;
+    let setup = || MySetup::new().toml("[mysql]\nunknown_users = \"ask_server\"\n");
+    setup().on_each(|server| {
+        let scene = setup().before(server)?;
         let may = format!("grant all on {DATABASE}.* to 'guest'@'%'");
         server.sql(&format!("create user guest@'%' identified by 'first'; {may}"))?;
         a_guest_is_itself_on_the_server(&scene)?;
         another_password_takes_the_place_of_the_first(&scene, server)?;
+        let elsewhere = setup().config(&server.address().replace("127.0.0.1", "localhost"));
+        a_server_that_moves_is_asked_again(&scene, server, &elsewhere)?;
         scene.at_rest()
     })
 }
@@ -39,6 +43,15 @@ fn another_password_takes_the_place_of_the_first(scene: &MyScene<'_>, server: &S
     log_in(scene, "guest", "second")?.query("select 1")?;
     assert_eq!(refused(scene, "guest", "first"), 1045);
     log_in(scene, "guest", "second")?.query("select 1").map(drop)
+}
+
+fn a_server_that_moves_is_asked_again(scene: &MyScene<'_>, server: &Server, elsewhere: &str) -> Result<()> {
+    log_in(scene, "guest", "second")?.query("select 1")?;
+    server.sql("alter user guest@'%' identified by 'third'")?;
+    scene.evenkeel.reload(elsewhere)?;
+    until_logged(&scene.evenkeel, "configuration reloaded")?;
+    assert_eq!(refused(scene, "guest", "second"), 1045);
+    log_in(scene, "guest", "third")?.query("select 1").map(drop)
 }
 
 /// A database may lead to an account of its own. That a server has accepted a guest's password for another one says nothing of that.

@@ -146,6 +146,9 @@ impl World {
             }
             !gone
         });
+        // Whoever one server has let in is a stranger to that at another address.
+        let servers = &self.servers;
+        self.guests.retain(|guest, _| servers.contains_key(&guest.server));
         self.era = self.era.next();
         for (server, wanted) in wanted {
             match self.servers.get_mut(&server.name) {
