@@ -272,6 +272,7 @@ fn cancel_requests_go_encrypted_too() -> Result<()> {
     let lines = format!("tls = \"verify_full\"\ntls_ca = \"{}\"", ca.display());
     let scene = with_certificate(&authority, "good").server_toml(&lines).start()?;
     let mut wire = scene.client()?;
+    let before = wire.value("select pg_backend_pid()")?;
     wire.send_query("select pg_sleep(600)")?;
     until_in_use(&scene.evenkeel, 1)?;
     poll_until(SOON, "the query", || {
@@ -281,6 +282,9 @@ fn cancel_requests_go_encrypted_too() -> Result<()> {
     wire.cancel()?;
     let answer = wire.read_until_ready()?;
     assert_eq!(errors(&answer), ["57014"], "{answer:?}");
+    at_rest(&scene.evenkeel)?;
+    // The server has told that the request was carried out, so the connection is as good as before.
+    assert_eq!(wire.value("select pg_backend_pid()")?, before);
     at_rest(&scene.evenkeel)
 }
 

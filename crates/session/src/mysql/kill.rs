@@ -24,8 +24,10 @@ pub(crate) async fn kill_query(target: &CancelTarget, login: &Login, habits: &Ha
         target.note_arrived();
         packet.clear();
         mysql::write::command(&mut packet, mysql::command::Command::Quit, b"");
-        stream.write_all(&packet).await?;
-        stream.shut_down().await;
+        // Whoever has done what was asked need not hear that this is all.
+        if stream.write_all(&packet).await.is_ok() {
+            stream.shut_down().await;
+        }
     }
     answer
 }
