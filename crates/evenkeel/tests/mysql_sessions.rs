@@ -11,6 +11,8 @@ use testkit::Result;
 use testkit::mysql::{Kind, Server};
 use watch::{ADMIN, connections, until_in_use};
 
+const COM_RESET_CONNECTION: u8 = 31;
+
 #[test]
 fn leases_end_at_boundaries() -> Result<()> {
     MySetup::new().on_each(|server| {
@@ -169,6 +171,14 @@ fn unpinned_again(server: &Server) -> Result<()> {
         keeper.query("unlock tables")?;
         assert_eq!(connections(&scene.evenkeel, "in_use")?, 1);
         keeper.query("unlock instance")?;
+        // Nothing of it outlives the reset that a driver's pool sends.
+        keeper.send_command(COM_RESET_CONNECTION, b"")?;
+        keeper.read_answer()?;
+        until_in_use(&scene.evenkeel, 0)?;
+        keeper.query("lock tables t read")?;
+        until_in_use(&scene.evenkeel, 1)?;
+        keeper.query("unlock tables")?;
+        until_in_use(&scene.evenkeel, 0)?;
     }
     // A statement that fails to pin holds nothing either, once it is known that it did nothing.
     assert_eq!(done(&mut wire, "set autocommit = 1")?.affected, 0);

@@ -61,8 +61,15 @@ struct Habits {
     sequences: bool,
     /// It has advanced a sequence on the connection that it holds.
     advanced: bool,
-    /// It has taken locks of the whole server, of which `UNLOCK TABLES` gives back some only.
+    /// It has taken locks of the whole server on the connection that it holds, of which `UNLOCK TABLES` gives back some only.
     global_locks: bool,
+}
+
+impl Habits {
+    /// Those that are the client's, and not of the connection that it holds.
+    fn elsewhere(self) -> Self {
+        Self { advanced: false, global_locks: false, ..self }
+    }
 }
 
 impl State {
@@ -95,7 +102,7 @@ impl State {
     /// Back to how sessions of this server begin, but for the current database: that stays, as with the servers' own reset.
     pub(crate) fn reset(&mut self, facts: Option<&Facts>) {
         let schema = self.settings.schema().to_vec();
-        let (memory, habits) = (self.memory.after_reset(), Habits { advanced: false, ..self.habits });
+        let (memory, habits) = (self.memory.after_reset(), self.habits.elsewhere());
         let startup = facts.map_or_else(|| self.startup.clone(), |facts| facts.after_reset(&self.startup));
         *self = Self::new(startup, self.reading_by_default);
         self.settings.set_schema(&schema);

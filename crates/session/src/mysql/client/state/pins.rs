@@ -88,7 +88,7 @@ impl State {
 
     /// What the lease that ends may leave behind; the next one begins with nothing.
     pub(crate) fn take_traces(&mut self) -> Traces {
-        self.habits.advanced = false;
+        self.habits = self.habits.elsewhere();
         std::mem::take(&mut self.traces)
     }
 
